@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent.c - control connection, command listener, reaping
+#include "agent.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "mounts.h"
+#include "session.h"
+#include "setup.h"
+
+#include <errno.h>
+#include <linux/vm_sockets.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define CONTROL_TIMEOUT_NS 20000000000ull
+#define GOODBYE_MS 1000
+#define TICK_MS 500
+
+struct agent {
+	struct evloop loop;
+	struct frame_conn control;
+	struct evsource control_src;
+	struct evsource listener;
+	struct evsource signals;
+	bool shutdown;
+	bool host_gone;
+	unsigned n_sessions;
+	LIST_HEAD(, session) sessions;
+};
+
+static int vsock_socket(void)
+{
+	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A source port that only guest root can have: the host accepts no other. */
+static int connect_control(struct err *e)
+{
+	struct sockaddr_vm to = {.svm_family = AF_VSOCK,
+				 .svm_cid = VMADDR_CID_HOST,
+				 .svm_port = PROTO_CONTROL_PORT};
+	struct sockaddr_vm from = {.svm_family = AF_VSOCK,
+				   .svm_cid = VMADDR_CID_ANY,
+				   .svm_port = PROTO_CONTROL_SOURCE_PORT};
+	AUTO_CLOSE int fd = vsock_socket();
+	if (fd < 0)
+		return err_errno(e, -fd, "no vsock in this kernel");
+	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 ||
+	    connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return err_errno(e, errno, "can't reach the host");
+	int ret = io_set_nonblock(fd, 1);
+	return ret < 0 ? err_errno(e, -ret, "control connection") : steal_fd(&fd);
+}
+
+/* Waits for one frame of the control connection, before the event loop runs. */
+static int wait_frame(struct frame_conn *c, Mayfly__Frame **f)
+{
+	uint64_t deadline = io_now_ns() + CONTROL_TIMEOUT_NS;
+	for (;;) {
+		int ret = frame_flush(c);
+		if (ret >= 0)
+			ret = frame_next(c, f);
+		if (ret != 0)
+			return ret;
+		uint64_t now = io_now_ns();
+		struct pollfd p = {.fd = c->fd, .events = POLLIN};
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		poll(&p, 1, (int)((deadline - now) / 1000000) + 1);
+		ret = frame_fill(c);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+static void send_failed(struct agent *a, int code, const char *text)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Failed failed = MAYFLY__FAILED__INIT;
+	failed.code = code;
+	failed.text = (char *)(uintptr_t)text;
+	f.body_case = MAYFLY__FRAME__BODY_FAILED;
+	f.failed = &failed;
+	if (frame_send(&a->control, &f) == 0)
+		frame_flush(&a->control);
+}
+
+static int setup_machine(struct agent *a, struct err *e)
+{
+	Mayfly__Frame *f = NULL;
+	int ret = wait_frame(&a->control, &f);
+	if (ret == 1) {
+		mayfly__frame__free_unpacked(f, NULL);
+		ret = wait_frame(&a->control, &f);
+	}
+	if (ret < 0)
+		return err_errno(e, -ret, "no setup from the host");
+	ret = 0;
+	if (f->body_case != MAYFLY__FRAME__BODY_SETUP)
+		ret = err_set(e, EPROTO, "the host sent something else than a setup");
+	if (ret == 0)
+		ret = setup_early(f->setup, e);
+	if (ret == 0)
+		ret = mounts_build(f->setup, e);
+	if (ret == 0)
+		ret = setup_late(f->setup, e);
+	mayfly__frame__free_unpacked(f, NULL);
+	if (ret < 0)
+		send_failed(a, -ret, e->text);
+	return ret;
+}
+
+static void on_control(struct evsource *src, uint32_t events)
+{
+	struct agent *a = src->arg;
+	(void)events;
+	int ret = frame_fill(&a->control);
+	while (ret >= 0) {
+		Mayfly__Frame *f = NULL;
+		ret = frame_next(&a->control, &f);
+		if (ret <= 0)
+			break;
+		if (f->body_case == MAYFLY__FRAME__BODY_SHUTDOWN)
+			a->shutdown = true;
+		else
+			ret = -EPROTO;
+		mayfly__frame__free_unpacked(f, NULL);
+	}
+	if (ret < 0)
+		a->host_gone = true;
+	a->loop.stop = a->shutdown || a->host_gone;
+}
+
+static void on_listener(struct evsource *src, uint32_t events)
+{
+	struct agent *a = src->arg;
+	struct sockaddr_vm peer;
+	socklen_t len = sizeof(peer);
+	(void)events;
+	int fd = accept4(src->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	struct session *s = NULL;
+	if (peer.svm_cid == VMADDR_CID_HOST && a->n_sessions < SESSION_MAX)
+		s = session_new(&a->loop, fd);
+	if (!s) {
+		close(fd);
+		return;
+	}
+	LIST_INSERT_HEAD(&a->sessions, s, link);
+	a->n_sessions++;
+}
+
+static int listen_commands(struct agent *a, struct err *e)
+{
+	struct sockaddr_vm at = {.svm_family = AF_VSOCK,
+				 .svm_cid = VMADDR_CID_ANY,
+				 .svm_port = PROTO_AGENT_PORT};
+	AUTO_CLOSE int fd = vsock_socket();
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 16) < 0)
+		return err_errno(e, errno, "can't listen for commands");
+	int ret = io_set_nonblock(fd, 1);
+	if (ret < 0)
+		return err_errno(e, -ret, "can't listen for commands");
+	a->listener = (struct evsource){.fd = steal_fd(&fd), .fn = on_listener, .arg = a};
+	ret = evloop_add(&a->loop, &a->listener, EPOLLIN);
+	return ret < 0 ? err_errno(e, -ret, "can't watch the listener") : 0;
+}
+
+static void reap_all(struct agent *a)
+{
+	struct rusage ru;
+	int status;
+	pid_t pid;
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
+		struct session *s;
+		LIST_FOREACH(s, &a->sessions, link)
+			if (s->pid == pid) {
+				session_reaped(s, status, &ru);
+				break;
+			}
+	}
+}
+
+static void on_signal(struct evsource *src, uint32_t events)
+{
+	struct agent *a = src->arg;
+	struct signalfd_siginfo si;
+	(void)events;
+	while (read(src->fd, &si, sizeof(si)) == sizeof(si))
+		;
+	reap_all(a);
+}
+
+static int watch_signals(struct agent *a)
+{
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	sigemptyset(&all);
+	sigaddset(&all, SIGCHLD);
+	a->signals = (struct evsource){
+		.fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = a};
+	return a->signals.fd < 0 ? -errno : evloop_add(&a->loop, &a->signals, EPOLLIN);
+}
+
+static int send_ready(struct agent *a, uint64_t init_ns, uint64_t hello_ns)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Ready r = MAYFLY__READY__INIT;
+	r.init_ns = init_ns;
+	r.hello_ns = hello_ns;
+	r.ready_ns = io_now_ns();
+	f.body_case = MAYFLY__FRAME__BODY_READY;
+	f.ready = &r;
+	int ret = frame_send(&a->control, &f);
+	return ret < 0 ? ret : frame_flush(&a->control);
+}
+
+static void sessions_sweep(struct agent *a)
+{
+	struct session *s = LIST_FIRST(&a->sessions);
+	while (s) {
+		struct session *next = LIST_NEXT(s, link);
+		session_tick(s);
+		if (s->state == SESSION_OVER) {
+			LIST_REMOVE(s, link);
+			a->n_sessions--;
+			session_free(s);
+		}
+		s = next;
+	}
+}
+
+static void serve(struct agent *a)
+{
+	while (!a->loop.stop) {
+		/* Ticks only matter while a command is being cleaned up. */
+		int wait_ms = a->n_sessions > 0 ? TICK_MS : -1;
+		if (evloop_once(&a->loop, wait_ms) < 0)
+			break;
+		sessions_sweep(a);
+	}
+}
+
+static int say_goodbye(struct agent *a)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Goodbye bye = MAYFLY__GOODBYE__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_GOODBYE;
+	f.goodbye = &bye;
+	int ret = frame_send(&a->control, &f);
+	if (ret == 0)
+		ret = frame_flush(&a->control);
+	/* The host closes when it has read it: then it is safe to pull the plug. */
+	struct pollfd p = {.fd = a->control.fd, .events = POLLIN};
+	if (ret == 0)
+		poll(&p, 1, GOODBYE_MS);
+	return ret;
+}
+
+int agent_run(uint64_t init_ns, struct err *e)
+{
+	struct agent a = {.control.fd = -1};
+	int ret = evloop_init(&a.loop);
+	if (ret == 0)
+		ret = watch_signals(&a);
+	if (ret < 0)
+		return err_errno(e, -ret, "can't set up the agent");
+	a.control.fd = connect_control(e);
+	if (a.control.fd < 0)
+		return a.control.fd;
+	uint64_t hello_ns = io_now_ns();
+	ret = frame_send_hello(&a.control, "mayfly-init");
+	if (ret == 0)
+		ret = setup_machine(&a, e);
+	if (ret == 0)
+		ret = listen_commands(&a, e);
+	if (ret < 0)
+		return ret;
+	a.control_src = (struct evsource){.fd = a.control.fd, .fn = on_control, .arg = &a};
+	ret = evloop_add(&a.loop, &a.control_src, EPOLLIN);
+	if (ret == 0)
+		ret = send_ready(&a, init_ns, hello_ns);
+	if (ret < 0)
+		return err_errno(e, -ret, "can't tell the host that the machine is ready");
+	/* Children may have come and gone before. */
+	reap_all(&a);
+	serve(&a);
+	if (a.host_gone)
+		return err_set(e, EPIPE, "the host is gone");
+	return say_goodbye(&a);
+}

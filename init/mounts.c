@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// mounts.c - the guest's file tree: overlay root, system mounts, views
+//
+// Theory of operation: one virtio-fs device holds all views as directories of its root; /fs is
+// where it is mounted in the initramfs, /rw is the tmpfs that takes every change. The root view
+// with a directory of /rw above it becomes the new root. The views are mounted after the switch,
+// so that their targets resolve inside the guest's own tree; descriptors of /fs and /rw, reached
+// through /proc/self/fd, are the way back to their sources.
+#include "mounts.h"
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FS_TAG "mayfly"
+#define PATH_BUF 4352
+
+struct mount_row {
+	const char *source;
+	const char *target;
+	const char *type;
+	unsigned long flags;
+	const char *data;
+};
+
+static const struct mount_row system_mounts[] = {
+	{"sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+	{"cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+	{"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"},
+	{"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666"},
+	{"tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+	{"mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+	{"tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+	{"tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+};
+
+/* Made in the upper directory before the overlay is mounted: cheaper than through it. */
+static const struct {
+	const char *name;
+	mode_t mode;
+} base_dirs[] = {
+	{"proc", 0555}, {"sys", 0555}, {"dev", 0755},	  {"tmp", 01777},
+	{"run", 0755},	{"var", 0755}, {"var/tmp", 01777}, {"etc", 0755},
+};
+
+static const struct {
+	const char *target;
+	const char *link;
+} dev_links[] = {
+	{"/proc/self/fd", "/dev/fd"},
+	{"/proc/self/fd/0", "/dev/stdin"},
+	{"/proc/self/fd/1", "/dev/stdout"},
+	{"/proc/self/fd/2", "/dev/stderr"},
+	{"pts/ptmx", "/dev/ptmx"},
+};
+
+static int do_mount(const struct mount_row *m, struct err *e)
+{
+	if (mount(m->source, m->target, m->type, m->flags, m->data) < 0)
+		return err_errno(e, errno, "can't mount %s on '%s'", m->type, m->target);
+	return 0;
+}
+
+int mounts_early(struct err *e)
+{
+	static const struct mount_row proc = {"proc", "/proc", "proc",
+					      MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL};
+	mkdir("/proc", 0555);
+	return do_mount(&proc, e);
+}
+
+int mounts_mkdir_p(const char *path)
+{
+	char buf[PATH_BUF];
+	size_t len = strlen(path);
+	if (len == 0 || len >= sizeof(buf))
+		return -ENAMETOOLONG;
+	memcpy(buf, path, len + 1);
+	for (char *p = buf + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(buf, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return mkdir(buf, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int mkdir_exact(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return -errno;
+	return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return -errno;
+	size_t len = strlen(text);
+	return write(fd, text, len) == (ssize_t)len ? 0 : -EIO;
+}
+
+static int fill_upper(const char *upper, const char *hostname, struct err *e)
+{
+	char path[PATH_BUF];
+	char text[512];
+	int ret = 0;
+	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(base_dirs); i++) {
+		snprintf(path, sizeof(path), "%s/%s", upper, base_dirs[i].name);
+		ret = mkdir_exact(path, base_dirs[i].mode);
+	}
+	if (ret == 0) {
+		snprintf(path, sizeof(path), "%s/etc/hosts", upper);
+		snprintf(text, sizeof(text), "127.0.0.1 localhost %s\n::1 localhost\n", hostname);
+		ret = write_file(path, text);
+	}
+	if (ret == 0) {
+		snprintf(path, sizeof(path), "%s/etc/hostname", upper);
+		snprintf(text, sizeof(text), "%s\n", hostname);
+		ret = write_file(path, text);
+	}
+	return ret < 0 ? err_errno(e, -ret, "can't make '%s'", path) : 0;
+}
+
+/* The merged directory shows the upper one's owner and mode: copy the lower one's. */
+static int same_attributes(const char *lower, const char *upper, struct err *e)
+{
+	struct stat st;
+	if (stat(lower, &st) < 0)
+		return err_errno(e, errno, "can't look at a shared directory");
+	if (chown(upper, st.st_uid, st.st_gid) < 0 || chmod(upper, st.st_mode & 07777) < 0)
+		return err_errno(e, errno, "can't prepare '%s'", upper);
+	return 0;
+}
+
+static int overlay(const char *lower, const char *rw, unsigned n, const char *target,
+		   const char *hostname, struct err *e)
+{
+	char upper[64];
+	char work[64];
+	char data[PATH_BUF];
+	snprintf(upper, sizeof(upper), "%s/%u", rw, n);
+	snprintf(work, sizeof(work), "%s/%u.work", rw, n);
+	if (mkdir(upper, 0755) < 0 || mkdir(work, 0700) < 0)
+		return err_errno(e, errno, "can't make '%s'", upper);
+	int ret = same_attributes(lower, upper, e);
+	if (ret == 0 && hostname)
+		ret = fill_upper(upper, hostname, e);
+	if (ret < 0)
+		return ret;
+	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
+	struct mount_row m = {"overlay", target, "overlay", MS_NODEV, data};
+	return do_mount(&m, e);
+}
+
+static int switch_root(const char *to, struct err *e)
+{
+	char proc[64];
+	snprintf(proc, sizeof(proc), "%s/proc", to);
+	if (mount("/proc", proc, NULL, MS_MOVE, NULL) < 0 || chdir(to) < 0 ||
+	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_errno(e, errno, "can't switch to the new root");
+	return 0;
+}
+
+static int make_target(const char *source, const char *target, struct err *e)
+{
+	struct stat st;
+	if (stat(source, &st) < 0)
+		return err_errno(e, errno, "can't look at the share for '%s'", target);
+	if (S_ISDIR(st.st_mode)) {
+		int ret = mounts_mkdir_p(target);
+		return ret < 0 ? err_errno(e, -ret, "can't make '%s'", target) : 0;
+	}
+	char parent[PATH_BUF];
+	snprintf(parent, sizeof(parent), "%s", target);
+	char *slash = strrchr(parent, '/');
+	if (slash && slash != parent) {
+		*slash = '\0';
+		int ret = mounts_mkdir_p(parent);
+		if (ret < 0)
+			return err_errno(e, -ret, "can't make '%s'", parent);
+	}
+	AUTO_CLOSE int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	return fd < 0 ? err_errno(e, errno, "can't make '%s'", target) : 0;
+}
+
+static int mount_view(const Mayfly__View *v, int fs_fd, int rw_fd, unsigned n, struct err *e)
+{
+	char source[PATH_BUF];
+	char rw[32];
+	if (strchr(v->source, '/') || v->target[0] != '/')
+		return err_set(e, EINVAL, "bad view '%.64s'", v->source);
+	snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", fs_fd, v->source);
+	snprintf(rw, sizeof(rw), "/proc/self/fd/%d", rw_fd);
+	int ret = make_target(source, v->target, e);
+	if (ret < 0)
+		return ret;
+	if (v->mode == MAYFLY__VIEW__MODE__OVERLAY)
+		return overlay(source, rw, n, v->target, NULL, e);
+	struct mount_row bind = {source, v->target, NULL, MS_BIND, NULL};
+	struct mount_row ro = {NULL, v->target, NULL,
+			       MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL};
+	ret = do_mount(&bind, e);
+	return ret < 0 ? ret : do_mount(&ro, e);
+}
+
+static int mount_root(const Mayfly__Setup *setup, struct err *e)
+{
+	static const struct mount_row first[] = {
+		{FS_TAG, "/fs", "virtiofs", MS_NOSUID | MS_NODEV | MS_RDONLY, NULL},
+		{"tmpfs", "/rw", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+	};
+	char lower[PATH_BUF];
+	mkdir("/fs", 0755);
+	mkdir("/rw", 0755);
+	mkdir("/new", 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
+		int ret = do_mount(&first[i], e);
+		if (ret < 0)
+			return ret;
+	}
+	snprintf(lower, sizeof(lower), "/fs/%s", setup->root);
+	return overlay(lower, "/rw", 0, "/new", setup->hostname, e);
+}
+
+static int mount_system(struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(system_mounts); i++) {
+		const struct mount_row *m = &system_mounts[i];
+		/* Inside /dev the targets appear with devtmpfs; a custom kernel may lack a type. */
+		if (strncmp(m->target, "/dev/", 5) == 0)
+			mkdir(m->target, 0755);
+		int ret = do_mount(m, e);
+		if (ret < 0 && ret != -ENODEV)
+			return ret;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++) {
+		unlink(dev_links[i].link);
+		if (symlink(dev_links[i].target, dev_links[i].link) < 0)
+			return err_errno(e, errno, "can't make '%s'", dev_links[i].link);
+	}
+	return 0;
+}
+
+int mounts_build(const Mayfly__Setup *setup, struct err *e)
+{
+	int ret = mount_root(setup, e);
+	if (ret < 0)
+		return ret;
+	AUTO_CLOSE int fs_fd = open("/fs", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int rw_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fs_fd < 0 || rw_fd < 0)
+		return err_errno(e, errno, "can't open the views");
+	ret = switch_root("/new", e);
+	if (ret == 0)
+		ret = mount_system(e);
+	if (ret == 0 && setup->home[0] == '/' && mounts_mkdir_p(setup->home) == 0 &&
+	    chown(setup->home, setup->uid, setup->gid) < 0)
+		ret = err_errno(e, errno, "can't give '%s' to its user", setup->home);
+	for (size_t i = 0; ret == 0 && i < setup->n_view; i++)
+		ret = mount_view(setup->view[i], fs_fd, rw_fd, (unsigned)i + 1, e);
+	return ret;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// session.h - one command connection: from its words to its exit status
+#ifndef MAYFLY_INIT_SESSION_H
+#define MAYFLY_INIT_SESSION_H
+
+#include "spawn.h"
+#include "stream.h"
+
+#include <sys/queue.h>
+#include <sys/resource.h>
+
+#define SESSION_MAX 64
+
+enum session_state {
+	SESSION_WORDS,	 /* being told what to run */
+	SESSION_STARTING, /* forked, program not known to run yet */
+	SESSION_RUNNING,
+	SESSION_DRAINING, /* command ended; its last output is on the way */
+	SESSION_EXITED,	 /* Exit is queued or sent; waiting for the host to close */
+	SESSION_OVER,
+};
+
+struct words {
+	char *buf;
+	size_t len, cap;
+	size_t count;
+	bool open; /* the last word has no NUL yet */
+};
+
+struct session {
+	LIST_ENTRY(session) link;
+	struct evloop *loop;
+	enum session_state state;
+	struct frame_conn conn;
+	struct evsource sock;
+	struct evsource status;
+	struct stream_in in;
+	struct stream_out out[2]; /* stdout, stderr */
+	struct words argv, env;
+	struct spawn_request req;
+	uint32_t groups[PROTO_GROUPS_MAX];
+	uint64_t id;
+	pid_t pid;
+	int cgroup_fd;
+	uint64_t oom_before;
+	uint64_t drain_deadline_ns;
+	Mayfly__Exit exit;
+	char exit_text[ERR_TEXT_MAX];
+};
+
+/* session_new() - over an accepted, non-blocking socket, owned from here on; NULL: no memory. */
+struct session *session_new(struct evloop *loop, int sock);
+
+/* session_reaped() - the command's process has ended. */
+void session_reaped(struct session *s, int status, const struct rusage *ru);
+
+/* session_tick() - ends what takes too long; call it now and then. */
+void session_tick(struct session *s);
+
+/* session_free() - kills what is left of the command. */
+void session_free(struct session *s);
+
+#endif

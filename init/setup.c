@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// setup.c - clock, hostname, loopback, user
+#include "setup.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000ull
+
+int setup_early(const Mayfly__Setup *setup, struct err *e)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(setup->realtime_ns / NS_PER_S),
+		.tv_nsec = (long)(setup->realtime_ns % NS_PER_S),
+	};
+	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
+		return err_errno(e, errno, "can't set the clock");
+	if (sethostname(setup->hostname, strlen(setup->hostname)) < 0)
+		return err_errno(e, errno, "can't set the hostname");
+	return 0;
+}
+
+static int loopback_up(struct err *e)
+{
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+		return err_errno(e, errno, "can't set the loopback interface up");
+	return 0;
+}
+
+static int append_line(const char *path, const char *line, struct err *e)
+{
+	if (!line[0])
+		return 0;
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	size_t len = strlen(line);
+	if (fd < 0 || write(fd, line, len) != (ssize_t)len || write(fd, "\n", 1) != 1)
+		return err_errno(e, errno, "can't add the user to '%s'", path);
+	return 0;
+}
+
+int setup_late(const Mayfly__Setup *setup, struct err *e)
+{
+	int ret = loopback_up(e);
+	if (ret == 0)
+		ret = append_line("/etc/passwd", setup->passwd_line, e);
+	if (ret == 0)
+		ret = append_line("/etc/group", setup->group_line, e);
+	return ret;
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// setup.h - what Setup asks for besides mounts: clock, hostname, loopback, user
+#ifndef MAYFLY_INIT_SETUP_H
+#define MAYFLY_INIT_SETUP_H
+
+#include "base/err.h"
+#include "proto/agent.pb-c.h"
+
+/* setup_early() - clock and hostname; before the mounts. 0 or -errno with text. */
+int setup_early(const Mayfly__Setup *setup, struct err *e);
+
+/* setup_late() - loopback interface and the user's line in passwd; in the new root. */
+int setup_late(const Mayfly__Setup *setup, struct err *e);
+
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// statedir.c - the directory of one machine
+#include "statedir.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+bool statedir_id_ok(const char *id)
+{
+	size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	return n > 0 && n <= STATEDIR_ID_MAX && id[n] == '\0';
+}
+
+/* The directory must be ours alone, or others could put links into our way. */
+static int open_private(int at, const char *name, const char *shown, struct err *e)
+{
+	struct stat st;
+	if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, errno, "can't make the state directory '%s'", shown);
+	AUTO_CLOSE int fd = openat(at, name, DIR_FLAGS);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, errno, "can't open the state directory '%s'", shown);
+	if (st.st_uid != geteuid() || (st.st_mode & 0077) != 0)
+		return err_set(e, EPERM,
+			       "the state directory '%s' must belong to you alone (chmod 700 '%s')",
+			       shown, shown);
+	return steal_fd(&fd);
+}
+
+int statedir_base(struct err *e)
+{
+	char path[512];
+	char name[64] = "mayfly";
+	const char *parent = getenv("XDG_RUNTIME_DIR");
+	if (geteuid() == 0 || !parent || parent[0] != '/')
+		parent = geteuid() == 0 ? "/run" : NULL;
+	if (!parent) {
+		parent = getenv("TMPDIR");
+		if (!parent || parent[0] != '/')
+			parent = "/tmp";
+		snprintf(name, sizeof(name), "mayfly-%u", (unsigned)geteuid());
+	}
+	int n = snprintf(path, sizeof(path), "%s/%s", parent, name);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return err_set(e, ENAMETOOLONG, "the runtime directory's name is too long");
+	AUTO_CLOSE int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, errno, "can't open the runtime directory '%s'", parent);
+	return open_private(fd, name, path, e);
+}
+
+int statedir_create(struct statedir *d, int base_fd, const char *id, struct err *e)
+{
+	*d = (struct statedir){.base_fd = base_fd, .dir_fd = -1, .lock_fd = -1};
+	if (!statedir_id_ok(id))
+		return err_set(e, EINVAL, "'%s' is not a machine id", id);
+	/* Keeps sweepers out until the directory is locked; released when this closes. */
+	AUTO_CLOSE int guard = openat(base_fd, ".", DIR_FLAGS);
+	if (guard < 0 || flock(guard, LOCK_SH) < 0)
+		return err_errno(e, errno, "can't lock the runtime directory");
+	if (mkdirat(base_fd, id, 0700) < 0)
+		return err_errno(e, errno, "can't make the directory of machine '%s'", id);
+	snprintf(d->id, sizeof(d->id), "%s", id);
+	d->dir_fd = openat(base_fd, id, DIR_FLAGS);
+	if (d->dir_fd >= 0)
+		d->lock_fd = openat(d->dir_fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		int saved = errno;
+		statedir_remove(d);
+		return err_errno(e, saved, "can't lock the directory of machine '%s'", id);
+	}
+	return 0;
+}
+
+int statedir_listen(const struct statedir *d, const char *name)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* Through the descriptor: the directory's own path may be longer than an address. */
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/%s", d->dir_fd, name);
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 || listen(fd, 64) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+static void remove_entries(int dir_fd)
+{
+	int copy = openat(dir_fd, ".", DIR_FLAGS);
+	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+	if (!dir) {
+		close_fd(&copy);
+		return;
+	}
+	const struct dirent *de;
+	while ((de = readdir(dir)))
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			unlinkat(dir_fd, de->d_name, 0);
+	closedir(dir);
+}
+
+int statedir_open(int base_fd, const char *id)
+{
+	int fd = openat(base_fd, id, DIR_FLAGS);
+	return fd < 0 ? -errno : fd;
+}
+
+void statedir_remove(struct statedir *d)
+{
+	if (d->dir_fd >= 0)
+		remove_entries(d->dir_fd);
+	if (d->id[0])
+		unlinkat(d->base_fd, d->id, AT_REMOVEDIR);
+	d->id[0] = '\0';
+	close_fd(&d->dir_fd);
+	close_fd(&d->lock_fd);
+}
+
+static bool sweep_one(int base_fd, const char *id)
+{
+	struct statedir d = {.base_fd = base_fd, .lock_fd = -1};
+	if (!statedir_id_ok(id))
+		return false;
+	d.dir_fd = openat(base_fd, id, DIR_FLAGS);
+	if (d.dir_fd < 0)
+		return false;
+	d.lock_fd = openat(d.dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	/* Without a lock file its maker died between two steps: the guard keeps live makers out. */
+	bool dead = d.lock_fd >= 0 ? flock(d.lock_fd, LOCK_EX | LOCK_NB) == 0 : errno == ENOENT;
+	if (dead) {
+		snprintf(d.id, sizeof(d.id), "%s", id);
+		statedir_remove(&d);
+	}
+	close_fd(&d.dir_fd);
+	close_fd(&d.lock_fd);
+	return dead;
+}
+
+unsigned statedir_sweep(int base_fd)
+{
+	unsigned removed = 0;
+	int copy = openat(base_fd, ".", DIR_FLAGS);
+	/* Somebody is making a machine: the next one to come may sweep. */
+	if (copy >= 0 && flock(copy, LOCK_EX | LOCK_NB) < 0)
+		close_fd(&copy);
+	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+	if (!dir) {
+		close_fd(&copy);
+		return 0;
+	}
+	const struct dirent *de;
+	while ((de = readdir(dir)))
+		if (de->d_name[0] != '.' && sweep_one(base_fd, de->d_name))
+			removed++;
+	closedir(dir);
+	return removed;
+}

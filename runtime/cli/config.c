@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+// config.c - the option rows of `mayfly run`, defaults and validation
+#include "cli/config.h"
+
+#include "base/checked.h"
+#include "base/opt.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BOOT_TIMEOUT_NS 60000000000ull
+#define MIB (1ull << 20)
+
+static int set_engine(void *ctx, const char *v, struct err *e)
+{
+	static const char *const names[] = {"auto", "tcg", "kvm"};
+	struct vm_config *c = ctx;
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(v, names[i]) == 0) {
+			c->engine = (enum engine)i;
+			return 0;
+		}
+	return err_set(e, EINVAL, "'%s' is none of auto, tcg, kvm", v);
+}
+
+static int set_cpus(void *ctx, const char *v, struct err *e)
+{
+	uint64_t n = 0;
+	int ret = opt_u64(v, 1, CONFIG_MAX_CPUS, &n, e);
+	((struct vm_config *)ctx)->cpus = (uint32_t)n;
+	return ret;
+}
+
+static int set_memory(void *ctx, const char *v, struct err *e)
+{
+	uint64_t n;
+	int ret = opt_bytes(v, &n, e);
+	if (ret < 0)
+		return ret;
+	if (n < CONFIG_MIN_MEMORY || n > CONFIG_MAX_MEMORY || n % MIB != 0)
+		return err_set(e, EINVAL, "'%s' is not a whole number of MiB from 64M to 64G", v);
+	((struct vm_config *)ctx)->memory = n;
+	return 0;
+}
+
+static int set_timeout(void *ctx, const char *v, struct err *e)
+{
+	return opt_duration(v, &((struct vm_config *)ctx)->timeout_ns, e);
+}
+
+static int set_boot_timeout(void *ctx, const char *v, struct err *e)
+{
+	return opt_duration(v, &((struct vm_config *)ctx)->boot_timeout_ns, e);
+}
+
+static int set_env(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (v[0] == '=' || v[0] == '\0')
+		return err_set(e, EINVAL, "'%s' has no name", v);
+	const char **bigger = realloc(c->env, (c->n_env + 1) * sizeof(*bigger));
+	if (!bigger)
+		return err_errno(e, ENOMEM, "environment");
+	c->env = bigger;
+	c->env[c->n_env++] = v;
+	return 0;
+}
+
+int config_parse_share(char *text, struct share *s, struct err *e)
+{
+	char *colon = strrchr(text, ':');
+	if (colon && strcmp(colon, ":rw") == 0)
+		return err_set(e, EINVAL,
+			       "shares are read-only in this version, ':rw' is not built yet");
+	if (colon && strcmp(colon, ":ro") == 0) {
+		*colon = '\0';
+		colon = strrchr(text, ':');
+	}
+	*s = (struct share){.host = text};
+	if (colon) {
+		*colon = '\0';
+		s->guest = colon + 1;
+	}
+	if (text[0] == '\0' || (s->guest && s->guest[0] != '/'))
+		return err_set(e, EINVAL, "expected HOST[:GUEST], GUEST an absolute path");
+	return 0;
+}
+
+static int set_share(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (c->n_share == CONFIG_MAX_SHARES)
+		return err_set(e, EINVAL, "more than %d shares", CONFIG_MAX_SHARES);
+	/* argv's strings are ours to cut. */
+	return config_parse_share((char *)(uintptr_t)v, &c->share[c->n_share++], e);
+}
+
+static int set_path(const char **field, const char *v, struct err *e)
+{
+	if (v[0] == '\0')
+		return err_set(e, EINVAL, "the name is empty");
+	*field = v;
+	return 0;
+}
+
+static int set_workdir(void *ctx, const char *v, struct err *e)
+{
+	if (v[0] != '/')
+		return err_set(e, EINVAL, "'%s' is not an absolute path", v);
+	return set_path(&((struct vm_config *)ctx)->workdir, v, e);
+}
+
+static int set_rootfs(void *ctx, const char *v, struct err *e)
+{
+	return set_path(&((struct vm_config *)ctx)->rootfs, v, e);
+}
+
+static int set_kernel(void *ctx, const char *v, struct err *e)
+{
+	return set_path(&((struct vm_config *)ctx)->kernel, v, e);
+}
+
+static int set_init(void *ctx, const char *v, struct err *e)
+{
+	return set_path(&((struct vm_config *)ctx)->init, v, e);
+}
+
+static int set_hostname(void *ctx, const char *v, struct err *e)
+{
+	size_t n = strlen(v);
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)v[i]) && v[i] != '-' && v[i] != '.')
+			n = 0;
+	if (n == 0 || n > 63 || v[0] == '-' || v[0] == '.')
+		return err_set(e, EINVAL, "'%s' is not a host name", v);
+	((struct vm_config *)ctx)->hostname = v;
+	return 0;
+}
+
+static int parse_id(const char *v, bool group, uint32_t *id, gid_t *primary, struct err *e)
+{
+	uint64_t n;
+	if (isdigit((unsigned char)v[0])) {
+		int ret = opt_u64(v, 0, UINT32_MAX - 1, &n, e);
+		*id = (uint32_t)n;
+		return ret;
+	}
+	const struct passwd *pw = group ? NULL : getpwnam(v);
+	const struct group *gr = group ? getgrnam(v) : NULL;
+	if (!pw && !gr)
+		return err_set(e, EINVAL, "no %s '%s' on this host", group ? "group" : "user", v);
+	*id = pw ? pw->pw_uid : gr->gr_gid;
+	if (pw)
+		*primary = pw->pw_gid;
+	return 0;
+}
+
+static int set_user(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	char user[64];
+	const char *colon = strchr(v, ':');
+	size_t n = colon ? (size_t)(colon - v) : strlen(v);
+	if (n == 0 || n >= sizeof(user))
+		return err_set(e, EINVAL, "expected UID[:GID]");
+	memcpy(user, v, n);
+	user[n] = '\0';
+	uint32_t gid = 0;
+	gid_t primary = UINT32_MAX;
+	int ret = parse_id(user, false, &c->uid, &primary, e);
+	if (ret < 0)
+		return ret;
+	if (primary == UINT32_MAX) {
+		const struct passwd *pw = getpwuid(c->uid);
+		primary = pw ? pw->pw_gid : c->uid;
+	}
+	c->gid = primary;
+	if (colon) {
+		ret = parse_id(colon + 1, true, &gid, &primary, e);
+		c->gid = gid;
+	}
+	c->user_given = true;
+	return ret;
+}
+
+static int set_status_fd(void *ctx, const char *v, struct err *e)
+{
+	uint64_t n;
+	int ret = opt_u64(v, 1, 1 << 20, &n, e);
+	if (ret < 0)
+		return ret;
+	int fl = fcntl((int)n, F_GETFL);
+	if (fl < 0 || (fl & O_ACCMODE) == O_RDONLY)
+		return err_set(e, EBADF, "descriptor %s is not open for writing", v);
+	((struct vm_config *)ctx)->status_fd = (int)n;
+	return 0;
+}
+
+#define FLAG_SETTER(field)                                                                         \
+	static int set_##field(void *ctx, const char *v, struct err *e)                            \
+	{                                                                                          \
+		(void)v;                                                                           \
+		(void)e;                                                                           \
+		((struct vm_config *)ctx)->field = true;                                           \
+		return 0;                                                                          \
+	}
+
+FLAG_SETTER(no_cwd)
+FLAG_SETTER(console)
+FLAG_SETTER(timings)
+FLAG_SETTER(verbose)
+FLAG_SETTER(help)
+
+static const struct opt run_options[] = {
+	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)", set_engine},
+	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", set_cpus},
+	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", set_memory},
+	{"timeout", 't', "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
+	 set_timeout},
+	{"boot-timeout", 0, "TIME", "give up if the guest is not ready by then (default 60s)",
+	 set_boot_timeout},
+	{"env", 'e', "NAME[=VALUE]", "pass a variable on, or set it (repeatable)", set_env},
+	{"workdir", 'w', "DIR", "where the command starts, a path in the guest", set_workdir},
+	{"share", 0, "HOST[:GUEST]", "show a host file or directory, read-only (repeatable)",
+	 set_share},
+	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
+	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
+	 set_rootfs},
+	{"kernel", 0, "FILE", "guest kernel (ELF vmlinux or bzImage)", set_kernel},
+	{"init", 0, "FILE", "guest init image (cpio)", set_init},
+	{"hostname", 0, "NAME", "the guest's host name (default mayfly)", set_hostname},
+	{"user", 'u', "UID[:GID]", "who runs the command in the guest (default: you)", set_user},
+	{"console", 0, NULL, "show the guest's serial console on standard error", set_console},
+	{"timings", 0, NULL, "say at the end where the time went, on standard error", set_timings},
+	{"verbose", 'v', NULL, "say what is done and what the machine's parts report",
+	 set_verbose},
+	{"status-fd", 0, "N", "write the verdict as one JSON object to this descriptor",
+	 set_status_fd},
+	{"help", 'h', NULL, "show this help", set_help},
+};
+
+void config_defaults(struct vm_config *c)
+{
+	*c = (struct vm_config){
+		.cpus = 1,
+		.memory = CONFIG_DEFAULT_MEMORY,
+		.boot_timeout_ns = BOOT_TIMEOUT_NS,
+		.hostname = "mayfly",
+		.uid = geteuid(),
+		.gid = getegid(),
+		.status_fd = -1,
+	};
+}
+
+int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
+{
+	int rest = 0;
+	int ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
+	if (ret < 0 || c->help)
+		return ret;
+	c->argv = argv + rest;
+	c->argc = argc - rest;
+	if (c->argc == 0)
+		return err_set(e, EINVAL, "no command given (example: mayfly run -- uname -a)");
+	if (c->argv[0][0] == '\0')
+		return err_set(e, EINVAL, "the command's name is empty");
+	if (c->engine == ENGINE_KVM)
+		return err_set(e, EINVAL,
+			       "option --engine: the kvm engine is not built yet (use --engine "
+			       "tcg, or leave the option out)");
+	return 0;
+}
+
+void config_free(struct vm_config *c)
+{
+	free(c->env);
+	c->env = NULL;
+	c->n_env = 0;
+}
+
+void config_help_run(void)
+{
+	printf("usage: mayfly run [options] [--] COMMAND [ARGUMENT...]\n\n"
+	       "Runs a command in a throwaway virtual machine. It sees the host's system\n"
+	       "directories and the current directory, can change neither, and has no network.\n"
+	       "The exit status is the command's own; 124: timeout, 125: mayfly failed, 126: not\n"
+	       "executable, 127: not found, 128+N: killed by signal N.\n\noptions:\n");
+	opt_help(stdout, run_options, ARRAY_SIZE(run_options));
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// guest_user.c - who the command runs as in the guest, and its environment
+#include "cli/guest_user.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/openat2.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+extern char **environ;
+
+/* The file as the guest will see it, without leaving its root. */
+static FILE *open_in(int root_fd, const char *path)
+{
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+	int fd = root_fd < 0 ? open(path, O_RDONLY | O_CLOEXEC)
+			     : (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	if (fd < 0)
+		return NULL;
+	FILE *f = fdopen(fd, "r");
+	if (!f)
+		close(fd);
+	return f;
+}
+
+static bool passwd_has(struct guest_user *u, int root_fd)
+{
+	FILE *f = open_in(root_fd, "/etc/passwd");
+	const struct passwd *pw = NULL;
+	while (f && (pw = fgetpwent(f)))
+		if (pw->pw_uid == u->uid)
+			break;
+	if (pw) {
+		snprintf(u->name, sizeof(u->name), "%s", pw->pw_name);
+		snprintf(u->home, sizeof(u->home), "%s", pw->pw_dir);
+	}
+	if (f)
+		fclose(f);
+	return pw != NULL;
+}
+
+static bool group_has(const struct guest_user *u, int root_fd)
+{
+	FILE *f = open_in(root_fd, "/etc/group");
+	const struct group *gr = NULL;
+	while (f && (gr = fgetgrent(f)))
+		if (gr->gr_gid == u->gid)
+			break;
+	if (f)
+		fclose(f);
+	return gr != NULL;
+}
+
+/* What goes into a passwd line must not end its field or the line. */
+static bool field_ok(const char *s)
+{
+	return s[0] && !strpbrk(s, ":\n");
+}
+
+void guest_user_find(struct guest_user *u, const struct vm_config *c, int root_fd)
+{
+	memset(u, 0, sizeof(*u));
+	u->uid = c->uid;
+	u->gid = c->gid;
+	bool known = passwd_has(u, root_fd);
+	if (!known) {
+		const struct passwd *pw = root_fd < 0 ? getpwuid(u->uid) : NULL;
+		snprintf(u->name, sizeof(u->name), "%s", pw ? pw->pw_name : "user");
+		snprintf(u->home, sizeof(u->home), "%s", pw ? pw->pw_dir : "/home/user");
+	}
+	const char *home = getenv("HOME");
+	/* The caller's own HOME counts for the caller only. */
+	if (!c->user_given && root_fd < 0 && home && home[0] == '/')
+		snprintf(u->home, sizeof(u->home), "%s", home);
+	if (!field_ok(u->home) || u->home[0] != '/')
+		snprintf(u->home, sizeof(u->home), "/home/user");
+	if (!field_ok(u->name))
+		snprintf(u->name, sizeof(u->name), "user");
+	if (!known)
+		snprintf(u->passwd_line, sizeof(u->passwd_line), "%s:x:%u:%u::%s:/bin/sh", u->name,
+			 u->uid, u->gid, u->home);
+	if (!group_has(u, root_fd))
+		snprintf(u->group_line, sizeof(u->group_line), "%s:x:%u:", u->name, u->gid);
+	if (!c->user_given) {
+		gid_t list[PROTO_GROUPS_MAX];
+		int n = getgroups(PROTO_GROUPS_MAX, list);
+		for (int i = 0; i < n; i++)
+			u->groups[u->n_groups++] = list[i];
+	}
+}
+
+/* Replaces NAME=... if it is there. Takes entry over. */
+static int env_put(char ***env, size_t *n, char *entry)
+{
+	if (!entry)
+		return -ENOMEM;
+	size_t len = strcspn(entry, "=") + 1;
+	for (size_t i = 0; i < *n; i++)
+		if (strncmp((*env)[i], entry, len) == 0) {
+			free((*env)[i]);
+			(*env)[i] = entry;
+			return 0;
+		}
+	char **bigger = realloc(*env, (*n + 2) * sizeof(*bigger));
+	if (!bigger) {
+		free(entry);
+		return -ENOMEM;
+	}
+	*env = bigger;
+	(*env)[(*n)++] = entry;
+	(*env)[*n] = NULL;
+	return 0;
+}
+
+static int env_put_pair(char ***env, size_t *n, const char *name, const char *value)
+{
+	char *entry = NULL;
+	if (asprintf(&entry, "%s=%s", name, value) < 0)
+		return -ENOMEM;
+	return env_put(env, n, entry);
+}
+
+static int env_basic(const struct guest_user *u, char ***env, size_t *n)
+{
+	static const char *const passed[] = {"TERM", "TZ", "LANG"};
+	const char *path = getenv("PATH");
+	int ret = env_put_pair(env, n, "PATH", path && *path ? path : DEFAULT_PATH);
+	if (ret == 0)
+		ret = env_put_pair(env, n, "HOME", u->home);
+	if (ret == 0)
+		ret = env_put_pair(env, n, "USER", u->name);
+	for (size_t i = 0; ret == 0 && i < sizeof(passed) / sizeof(passed[0]); i++)
+		if (getenv(passed[i]))
+			ret = env_put_pair(env, n, passed[i], getenv(passed[i]));
+	for (char **p = environ; ret == 0 && *p; p++)
+		if (strncmp(*p, "LC_", 3) == 0 && strchr(*p, '='))
+			ret = env_put(env, n, strdup(*p));
+	return ret;
+}
+
+int guest_user_env(const struct guest_user *u, const struct vm_config *c, char ***out,
+		   struct err *e)
+{
+	char **env = NULL;
+	size_t n = 0;
+	int ret = env_basic(u, &env, &n);
+	for (size_t i = 0; ret == 0 && i < c->n_env; i++) {
+		const char *given = c->env[i];
+		if (strchr(given, '='))
+			ret = env_put(&env, &n, strdup(given));
+		else if (getenv(given))
+			ret = env_put_pair(&env, &n, given, getenv(given));
+	}
+	if (ret < 0) {
+		guest_user_env_free(env);
+		return err_errno(e, -ret, "environment");
+	}
+	*out = env;
+	return 0;
+}
+
+void guest_user_env_free(char **env)
+{
+	for (size_t i = 0; env && env[i]; i++)
+		free(env[i]);
+	free(env);
+}

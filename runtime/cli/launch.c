@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+// launch.c - opens the machine's resources and hands them to mayfly-jailer
+//
+// Every descriptor is made here, with the user's rights; the configuration says which process gets
+// which one under which number. Numbers in a process: 0-2 stdio, then in the order of give().
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/machine.h"
+#include "cli/paths.h"
+#include "engine/tcg.h"
+#include "jail.h"
+#include "proto/config_io.h"
+#include "proto/limits.h"
+#include "statedir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define FIRST_FD 3
+#define MAX_OPEN_DEFAULT 4096
+
+struct proc {
+	Mayfly__JailProcess p;
+	Mayfly__FdMap map[JAIL_MAX_FDS];
+	Mayfly__FdMap *map_ptr[JAIL_MAX_FDS];
+	ProtobufCBinaryData argv[TCG_MAX_ARGS];
+	ProtobufCBinaryData env[2];
+	char config_arg[16];
+	int next;
+};
+
+/* Our ends go into the machine; the others stay here until the supervisor has its copies. */
+struct launch {
+	struct proc proc[MACHINE_PROCESSES];
+	struct tcg_args qemu;
+	int fd[64];
+	size_t n_fd;
+	int null_fd;
+	int jailer_exec;
+	int jail_config;
+	int owner_far;
+	int owner_pidfd;
+	int log_far[MACHINE_LOGS];
+};
+
+/* Remembers a descriptor to be closed after the launch; passes errors on. */
+static int own(struct launch *l, int fd)
+{
+	if (fd >= 0 && l->n_fd < sizeof(l->fd) / sizeof(l->fd[0]))
+		l->fd[l->n_fd++] = fd;
+	return fd;
+}
+
+static int pair(struct launch *l, int type, int *near, int *far, struct err *e)
+{
+	int sv[2];
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_errno(e, errno, "can't make a socket pair");
+	*near = sv[0];
+	*far = own(l, sv[1]);
+	return 0;
+}
+
+/* Gives a descriptor to a process; returns the number it has there. */
+static int give_as(struct proc *p, int fd, int as)
+{
+	size_t i = p->p.n_fd;
+	if (i == JAIL_MAX_FDS)
+		return -1;
+	mayfly__fd_map__init(&p->map[i]);
+	p->map[i].from = fd;
+	p->map[i].to = as;
+	p->map_ptr[i] = &p->map[i];
+	p->p.n_fd++;
+	return as;
+}
+
+static int give(struct proc *p, int fd)
+{
+	return give_as(p, fd, p->next++);
+}
+
+static void proc_word(ProtobufCBinaryData *list, size_t *n, const char *word)
+{
+	list[*n].data = (uint8_t *)(uintptr_t)word;
+	list[*n].len = strlen(word);
+	++*n;
+}
+
+static int proc_init(struct launch *l, unsigned which, int exec_fd)
+{
+	struct proc *p = &l->proc[which];
+	mayfly__jail_process__init(&p->p);
+	p->p.name = (char *)(uintptr_t)machine_process_name(which);
+	p->p.exec_fd = exec_fd;
+	p->p.fd = p->map_ptr;
+	p->p.argv = p->argv;
+	p->p.env = p->env;
+	p->next = FIRST_FD;
+	give_as(p, l->null_fd, 0);
+	give_as(p, l->log_far[which], 1);
+	give_as(p, l->log_far[which], 2);
+	return 0;
+}
+
+/* Our own processes take one argument: where their configuration is. */
+static int proc_config(struct launch *l, unsigned which, const char *program,
+		       const ProtobufCMessage *msg, struct err *e)
+{
+	struct proc *p = &l->proc[which];
+	int fd = own(l, config_memfd(program, msg));
+	if (fd < 0)
+		return err_errno(e, -fd, "can't write the configuration of %s", program);
+	snprintf(p->config_arg, sizeof(p->config_arg), "%d", give(p, fd));
+	proc_word(p->argv, &p->p.n_argv, program);
+	proc_word(p->argv, &p->p.n_argv, "--config-fd");
+	proc_word(p->argv, &p->p.n_argv, p->config_arg);
+	return 0;
+}
+
+static int make_logs(struct launch *l, struct machine *m, struct err *e)
+{
+	for (unsigned i = 0; i < MACHINE_LOGS; i++) {
+		int p[2];
+		if (pipe2(p, O_CLOEXEC) < 0)
+			return err_errno(e, errno, "can't make a pipe");
+		m->log[i] = p[0];
+		l->log_far[i] = own(l, p[1]);
+	}
+	l->null_fd = own(l, open("/dev/null", O_RDWR | O_CLOEXEC));
+	return l->null_fd < 0 ? err_errno(e, errno, "can't open /dev/null") : 0;
+}
+
+static uint32_t open_limit(void)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_max / 2 > MAX_OPEN_DEFAULT)
+		return MAX_OPEN_DEFAULT;
+	return (uint32_t)(rl.rlim_max / 2);
+}
+
+static int make_fs(struct launch *l, struct views *v, int far, struct err *e)
+{
+	Mayfly__FsConfig fc = MAYFLY__FS_CONFIG__INIT;
+	int exec_fd = own(l, paths_program("mayfly-fs", e));
+	if (exec_fd < 0)
+		return exec_fd;
+	struct proc *p = &l->proc[MACHINE_FS];
+	proc_init(l, MACHINE_FS, exec_fd);
+	fc.version = CONFIG_VERSION;
+	fc.log_level = log_get_level();
+	fc.no_xattr = true;
+	fc.socket_fd = give(p, far);
+	int first = p->next;
+	for (size_t i = 0; i < v->n_fd; i++)
+		if (give(p, v->fd[i]) < 0)
+			return err_set(e, EMFILE, "too many shared files");
+	views_renumber(v, first);
+	fc.root = v->root;
+	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
+}
+
+/* Descriptors of the vmm and QEMU, our numbers. */
+struct wires {
+	int vsock[2], fs[2], serial[2]; /* [0] vmm, [1] QEMU */
+	int fs_server;
+	int control, report, console;
+	int listen; /* number only: mayfly-jailer puts the socket there */
+};
+
+static int make_vmm(struct launch *l, const struct vm_config *c, const struct wires *w,
+		    struct err *e)
+{
+	Mayfly__VmmConfig vc = MAYFLY__VMM_CONFIG__INIT;
+	int exec_fd = own(l, paths_program("mayfly-vmm", e));
+	if (exec_fd < 0)
+		return exec_fd;
+	struct proc *p = &l->proc[MACHINE_VMM];
+	proc_init(l, MACHINE_VMM, exec_fd);
+	vc.version = CONFIG_VERSION;
+	vc.log_level = log_get_level();
+	vc.report_fd = give(p, w->report);
+	vc.vsock_vhost_fd = give(p, w->vsock[0]);
+	vc.fs_vhost_fd = give(p, w->fs[0]);
+	vc.fs_server_fd = give(p, w->fs_server);
+	vc.serial_fd = give(p, w->serial[0]);
+	vc.console_fd = w->console >= 0 ? give(p, w->console) : -1;
+	vc.control_fd = give(p, w->control);
+	vc.listen_fd = give(p, w->listen);
+	vc.guest_cid = PROTO_GUEST_CID;
+	vc.memory_bytes = c->memory;
+	vc.max_open_files = open_limit();
+	return proc_config(l, MACHINE_VMM, "mayfly-vmm", &vc.base, e);
+}
+
+static int make_qemu(struct launch *l, const struct vm_config *c, const struct wires *w,
+		     struct err *e)
+{
+	int exec_fd = own(l, tcg_find_qemu(e));
+	if (exec_fd < 0)
+		return exec_fd;
+	int kernel = own(l, paths_guest(c->kernel, "vmlinux", "kernel", e));
+	int init = kernel < 0 ? kernel : own(l, paths_guest(c->init, "init.cpio", "init image", e));
+	if (init < 0)
+		return init;
+	struct proc *p = &l->proc[MACHINE_QEMU];
+	proc_init(l, MACHINE_QEMU, exec_fd);
+	struct tcg_fds fds = {
+		.kernel = give(p, kernel),
+		.init = give(p, init),
+		.vsock = give(p, w->vsock[1]),
+		.fs = give(p, w->fs[1]),
+		.serial = give(p, w->serial[1]),
+	};
+	int ret = tcg_build_args(&l->qemu, c, &fds);
+	if (ret < 0)
+		return err_errno(e, -ret, "can't build QEMU's arguments");
+	for (size_t i = 0; i < l->qemu.n; i++) {
+		log_debug("qemu argument: %s", l->qemu.argv[i]);
+		proc_word(p->argv, &p->p.n_argv, l->qemu.argv[i]);
+	}
+	return 0;
+}
+
+static int make_wires(struct launch *l, struct machine *m, const struct vm_config *c,
+		      struct wires *w, int *fs_far, struct err *e)
+{
+	int ret = pair(l, SOCK_STREAM, &w->vsock[0], &w->vsock[1], e);
+	own(l, w->vsock[0]);
+	if (ret == 0 && (ret = pair(l, SOCK_STREAM, &w->fs[0], &w->fs[1], e)) == 0)
+		own(l, w->fs[0]);
+	if (ret == 0 && (ret = pair(l, SOCK_STREAM, &w->serial[0], &w->serial[1], e)) == 0)
+		own(l, w->serial[0]);
+	if (ret == 0 && (ret = pair(l, SOCK_SEQPACKET, &w->fs_server, fs_far, e)) == 0)
+		own(l, w->fs_server);
+	if (ret == 0)
+		ret = pair(l, SOCK_STREAM, &m->control, &w->control, e);
+	if (ret == 0)
+		ret = pair(l, SOCK_SEQPACKET, &m->report, &w->report, e);
+	w->console = -1;
+	if (ret == 0 && c->console) {
+		ret = pair(l, SOCK_STREAM, &m->console, &w->console, e);
+	}
+	/* A number that is surely free in the supervisor, too. */
+	w->listen = own(l, fcntl(l->null_fd, F_DUPFD_CLOEXEC, FIRST_FD));
+	return ret < 0 || w->listen >= 0 ? ret : err_errno(e, errno, "can't reserve a descriptor");
+}
+
+static void make_id(struct machine *m)
+{
+	uint64_t r = 0;
+	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
+		r = io_now_ns() ^ (uint64_t)getpid();
+	snprintf(m->id, sizeof(m->id), "run-%016llx", (unsigned long long)r);
+}
+
+static int make_jail_config(struct launch *l, struct machine *m, const struct wires *w,
+			    struct err *e)
+{
+	Mayfly__JailConfig jc = MAYFLY__JAIL_CONFIG__INIT;
+	Mayfly__JailProcess *list[MACHINE_PROCESSES];
+	jc.version = CONFIG_VERSION;
+	jc.log_level = log_get_level();
+	jc.owner_fd = l->owner_far;
+	jc.owner_pidfd = l->owner_pidfd;
+	jc.machine_id = m->id;
+	jc.base_dir_fd = m->base_fd;
+	jc.listen_to = w->listen;
+	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
+		list[i] = &l->proc[i].p;
+	jc.process = list;
+	jc.n_process = MACHINE_PROCESSES;
+	l->jail_config = own(l, config_memfd("mayfly-jailer", &jc.base));
+	if (l->jail_config < 0)
+		return err_errno(e, -l->jail_config, "can't write the supervisor's configuration");
+	return 0;
+}
+
+/* In the child: exactly what the configuration names stays open over the exec. */
+static _Noreturn void become_jailer(const struct launch *l, const struct machine *m)
+{
+	char arg[16];
+	const char *argv[] = {"mayfly-jailer", "--config-fd", arg, NULL};
+	const char *env[] = {NULL};
+	syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
+		for (size_t k = 0; k < l->proc[i].p.n_fd; k++)
+			io_set_cloexec(l->proc[i].map[k].from, 0);
+	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
+		io_set_cloexec(l->proc[i].p.exec_fd, 0);
+	io_set_cloexec(l->owner_far, 0);
+	io_set_cloexec(l->owner_pidfd, 0);
+	io_set_cloexec(m->base_fd, 0);
+	io_set_cloexec(l->jail_config, 0);
+	snprintf(arg, sizeof(arg), "%d", l->jail_config);
+	dup2(l->null_fd, 0);
+	dup2(l->log_far[MACHINE_PROCESSES], 1);
+	dup2(l->log_far[MACHINE_PROCESSES], 2);
+	syscall(SYS_execveat, l->jailer_exec, "", argv, env, AT_EMPTY_PATH);
+	log_error("can't start mayfly-jailer: %s", strerror(errno));
+	_exit(127);
+}
+
+static int start_jailer(struct launch *l, struct machine *m, struct err *e)
+{
+	l->jailer_exec = own(l, paths_program("mayfly-jailer", e));
+	if (l->jailer_exec < 0)
+		return l->jailer_exec;
+	m->jailer = fork();
+	if (m->jailer == 0)
+		become_jailer(l, m);
+	if (m->jailer < 0)
+		return err_errno(e, errno, "can't start the supervisor");
+	m->jailer_pidfd = (int)syscall(SYS_pidfd_open, m->jailer, 0);
+	return m->jailer_pidfd < 0 ? err_errno(e, errno, "can't watch the supervisor") : 0;
+}
+
+static int make_owner(struct launch *l, struct machine *m, struct err *e)
+{
+	m->base_fd = statedir_base(e);
+	if (m->base_fd < 0)
+		return m->base_fd;
+	unsigned swept = statedir_sweep(m->base_fd);
+	if (swept)
+		log_info("removed %u directories of machines that were killed", swept);
+	make_id(m);
+	l->owner_pidfd = own(l, (int)syscall(SYS_pidfd_open, getpid(), 0));
+	if (l->owner_pidfd < 0)
+		return err_errno(e, errno, "can't make a pidfd (Linux 5.3 or later is needed)");
+	return pair(l, SOCK_SEQPACKET, &m->owner, &l->owner_far, e);
+}
+
+static int launch(struct launch *l, struct machine *m, const struct vm_config *c, struct views *v,
+		  struct err *e)
+{
+	struct wires w;
+	int fs_far = -1;
+	int ret = make_owner(l, m, e);
+	if (ret == 0)
+		ret = make_logs(l, m, e);
+	if (ret == 0)
+		ret = make_wires(l, m, c, &w, &fs_far, e);
+	if (ret == 0)
+		ret = make_qemu(l, c, &w, e);
+	if (ret == 0)
+		ret = make_vmm(l, c, &w, e);
+	if (ret == 0)
+		ret = make_fs(l, v, fs_far, e);
+	if (ret == 0)
+		ret = make_jail_config(l, m, &w, e);
+	return ret < 0 ? ret : start_jailer(l, m, e);
+}
+
+int machine_launch(struct machine *m, const struct vm_config *c, struct views *v, struct err *e)
+{
+	static struct launch l;
+	*m = MACHINE_NONE;
+	memset(&l, 0, sizeof(l));
+	int ret = launch(&l, m, c, v, e);
+	for (size_t i = 0; i < l.n_fd; i++)
+		close_fd(&l.fd[i]);
+	tcg_free_args(&l.qemu);
+	return ret;
+}

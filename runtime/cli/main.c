@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// main.c - mayfly: picks the subcommand, nothing else
+#include "base/checked.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/cmd_doctor.h"
+#include "cli/config.h"
+#include "cli/run.h"
+#include "cli/verdict.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t start_ns;
+
+/* The verdict is wanted also where nothing was started: a script asked for it. */
+static int config_failed(const struct vm_config *c, const struct err *e)
+{
+	struct verdict v = {.t = {.start = start_ns, .end = io_now_ns()}};
+	log_error("%s (see 'mayfly run --help')", e->text);
+	verdict_set(&v, VERDICT_CONFIG, "%s", e->text);
+	if (c->status_fd >= 0 && verdict_write(&v, c->status_fd) < 0)
+		log_error("can't write the verdict to descriptor %d", c->status_fd);
+	return verdict_status(&v);
+}
+
+static int cmd_run(int argc, char **argv)
+{
+	struct vm_config c;
+	struct err e = {0};
+	int status = 0;
+	config_defaults(&c);
+	if (config_parse_run(&c, argc, argv, &e) < 0) {
+		status = config_failed(&c, &e);
+	} else if (c.help) {
+		config_help_run();
+	} else {
+		log_init("mayfly", c.verbose ? LOG_INFO : LOG_WARN);
+		status = run_main(&c, start_ns);
+	}
+	config_free(&c);
+	return status;
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("mayfly %s\n", MAYFLY_VERSION);
+	return 0;
+}
+
+static int cmd_help(int argc, char **argv);
+
+static const struct {
+	const char *name;
+	const char *help;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"run", "run a command in a throwaway virtual machine", cmd_run},
+	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
+	{"version", "print the version", cmd_version},
+	{"help", "print this text", cmd_help},
+};
+
+static int cmd_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("usage: mayfly COMMAND [options]\n\n"
+	       "Sandboxes for untrusted programs: each runs in a virtual machine of its own.\n\n"
+	       "commands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].help);
+	printf("\n'mayfly COMMAND --help' says more about one.\n"
+	       "example: mayfly run -- uname -a\n");
+	return 0;
+}
+
+/* With one of 0, 1, 2 closed, the next file opened would become somebody's stdout. */
+static void fill_stdio(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	start_ns = io_now_ns();
+	fill_stdio();
+	log_init("mayfly", LOG_WARN);
+	const char *name = argc > 1 ? argv[1] : "help";
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	log_error("unknown command '%s' (see 'mayfly help')", name);
+	return EXIT_MAYFLY;
+}

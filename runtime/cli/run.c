@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// run.c - the order of events of one `mayfly run`, its deadlines and signals
+#include "cli/run.h"
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#define GOODBYE_NS 2000000000ull
+#define FLUSH_NS 1000000000ull
+/* How often a terminal that mayfly is in the background of is asked again. */
+#define TTY_RETRY_MS 1000
+
+void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
+{
+	char text[sizeof(r->verdict.message)];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	verdict_set(&r->verdict, reason, "%s", text);
+	if (r->phase < RUN_DYING)
+		r->phase = RUN_DYING;
+	/* What has come so far is still written, but not waited for long. */
+	if (r->phase_deadline_ns == 0)
+		r->phase_deadline_ns = io_now_ns() + FLUSH_NS;
+	machine_kill(&r->machine);
+}
+
+void run_step(struct run *r)
+{
+	run_command_pump(r);
+	if (r->phase == RUN_EXITED && run_command_flushed(r)) {
+		r->phase = RUN_GOODBYE;
+		r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
+		if (run_control_shutdown(r) < 0)
+			r->phase = RUN_OVER;
+	}
+	if (r->phase == RUN_DYING && r->machine_gone) {
+		/* The last bytes of the command may still be in its connection. */
+		bool drained = r->command_src.fd < 0;
+		bool expired = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
+		if ((drained && run_command_flushed(r)) || expired) {
+			run_machine_read_report(r);
+			run_machine_judge(r);
+			r->phase = RUN_OVER;
+		}
+	}
+	if (r->phase == RUN_GOODBYE && r->machine_gone)
+		r->phase = RUN_OVER;
+	r->loop.stop = r->phase == RUN_OVER;
+}
+
+static void on_stdio(struct evsource *src, uint32_t events)
+{
+	(void)events;
+	run_step(src->arg);
+}
+
+static void on_signal(struct evsource *src, uint32_t events)
+{
+	struct run *r = src->arg;
+	struct signalfd_siginfo si;
+	(void)events;
+	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	int number = (int)si.ssi_signo;
+	if (number == SIGINT)
+		r->interrupts++;
+	if (r->phase == RUN_RUNNING && !(number == SIGINT && r->interrupts > 1)) {
+		run_command_signal(r, number);
+	} else if (r->phase < RUN_EXITED || number == SIGINT) {
+		r->verdict.signal = r->verdict.reason == VERDICT_NONE ? number : r->verdict.signal;
+		run_end(r, VERDICT_INTERRUPTED, "interrupted");
+		r->phase_deadline_ns = io_now_ns();
+	}
+	run_step(r);
+}
+
+static int watch_signals(struct run *r)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTIN, SIG_IGN);
+	r->signals = (struct evsource){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = r};
+	return r->signals.fd < 0 ? -errno : evloop_add(&r->loop, &r->signals, EPOLLIN);
+}
+
+static void check_deadlines(struct run *r, uint64_t now)
+{
+	if (r->deadline_ns && now >= r->deadline_ns && r->phase < RUN_DYING) {
+		r->deadline_ns = 0;
+		run_end(r, VERDICT_TIMEOUT, "timeout: the machine was ended after %.6g s",
+			(double)r->cfg->timeout_ns / 1e9);
+	}
+	if (r->phase == RUN_BOOTING && now >= r->boot_deadline_ns)
+		run_end(r, VERDICT_BOOT_TIMEOUT,
+			"the guest was not ready after %.6g s (see --boot-timeout, --console)",
+			(double)r->cfg->boot_timeout_ns / 1e9);
+	if (!r->phase_deadline_ns || now < r->phase_deadline_ns)
+		return;
+	if (r->phase == RUN_GOODBYE) {
+		log_info("the guest said no goodbye");
+		r->phase = RUN_OVER;
+	} else if (r->phase < RUN_EXITED) {
+		run_end(r, VERDICT_GUEST_FAILED, "the agent closed the command's connection");
+	}
+	run_step(r);
+}
+
+static int next_wait(const struct run *r, uint64_t now)
+{
+	uint64_t at = UINT64_MAX;
+	if (r->deadline_ns && r->phase < RUN_DYING)
+		at = r->deadline_ns;
+	if (r->phase == RUN_BOOTING && r->boot_deadline_ns < at)
+		at = r->boot_deadline_ns;
+	/* After its expiry only the supervisor's word is waited for, which ends by itself. */
+	if (r->phase_deadline_ns > now && r->phase_deadline_ns < at)
+		at = r->phase_deadline_ns;
+	if (at == UINT64_MAX)
+		return r->in.kind == HOSTIO_NONBLOCK && isatty(0) ? TTY_RETRY_MS : -1;
+	return at <= now ? 0 : (int)MIN((at - now + 999999) / 1000000, 3600000ull);
+}
+
+static void loop_until_over(struct run *r)
+{
+	while (!r->loop.stop) {
+		int n = evloop_once(&r->loop, next_wait(r, io_now_ns()));
+		if (n < 0) {
+			run_end(r, VERDICT_CONFIG, "event loop: %s", strerror(-n));
+			return;
+		}
+		check_deadlines(r, io_now_ns());
+		if (n == 0)
+			run_step(r);
+	}
+}
+
+/* Where the command starts: as asked, else here, else at home, else at the root. */
+static void choose_workdir(struct run *r)
+{
+	const char *dir = "/";
+	if (r->cfg->workdir)
+		dir = r->cfg->workdir;
+	else if (r->views.cwd_shared)
+		dir = r->views.cwd;
+	else if (!r->cfg->rootfs && strcmp(r->views.cwd, r->user.home) == 0)
+		dir = r->user.home;
+	else if (strcmp(r->views.cwd, "/tmp") == 0 || strcmp(r->views.cwd, "/var/tmp") == 0)
+		dir = r->views.cwd;
+	snprintf(r->workdir, sizeof(r->workdir), "%s", dir);
+}
+
+static int prepare(struct run *r, struct err *e)
+{
+	int ret = views_open(&r->views, r->cfg, e);
+	if (ret < 0)
+		return ret;
+	if (r->views.note[0])
+		log_msg(LOG_WARN, "note: %s", r->views.note);
+	guest_user_find(&r->user, r->cfg, r->cfg->rootfs ? r->views.fd[0] : -1);
+	ret = guest_user_env(&r->user, r->cfg, &r->env, e);
+	if (ret == 0)
+		ret = run_command_prepare(r, e);
+	choose_workdir(r);
+	return ret;
+}
+
+static int open_stdio(struct run *r, struct err *e)
+{
+	int ret = hostio_open(&r->in, &r->loop, 0, on_stdio, r);
+	for (int i = 0; ret == 0 && i < 2; i++)
+		ret = hostio_open(&r->out[i], &r->loop, i + 1, on_stdio, r);
+	return ret < 0 ? err_errno(e, -ret, "can't use standard input or output") : 0;
+}
+
+static int start(struct run *r, struct err *e)
+{
+	int ret = evloop_init(&r->loop);
+	if (ret == 0)
+		ret = watch_signals(r);
+	if (ret < 0)
+		return err_errno(e, -ret, "can't make an event loop");
+	ret = open_stdio(r, e);
+	if (ret == 0)
+		ret = prepare(r, e);
+	r->verdict.t.parsed = io_now_ns();
+	if (ret == 0)
+		ret = machine_launch(&r->machine, r->cfg, &r->views, e);
+	views_close_fds(&r->views);
+	if (ret == 0)
+		ret = run_machine_watch(r, e);
+	return ret < 0 ? ret : run_control_start(r, e);
+}
+
+static void finish(struct run *r)
+{
+	struct verdict *v = &r->verdict;
+	run_command_free(r);
+	machine_finish(&r->machine);
+	close_fd(&r->signals.fd);
+	evloop_close(&r->loop);
+	views_close(&r->views);
+	guest_user_env_free(r->env);
+	v->t.end = io_now_ns();
+	if (v->message[0])
+		log_msg(LOG_ERROR, "%s", v->message);
+	if (r->cfg->timings)
+		verdict_timings(v);
+	if (r->cfg->status_fd >= 0) {
+		int ret = verdict_write(v, r->cfg->status_fd);
+		if (ret < 0)
+			log_error("can't write the verdict to descriptor %d: %s", r->cfg->status_fd,
+				  strerror(-ret));
+	}
+}
+
+int run_main(const struct vm_config *c, uint64_t start_ns)
+{
+	static struct run r;
+	struct err e = {0};
+	r = (struct run){.cfg = c, .first_death = -1, .verdict.t.start = start_ns};
+	r.machine = MACHINE_NONE;
+	r.loop.epfd = r.signals.fd = r.command_src.fd = r.control_src.fd = -1;
+	r.command.fd = r.control.fd = r.report.fd = -1;
+	r.in.done = r.out[0].done = r.out[1].done = true;
+	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
+	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;
+	if (start(&r, &e) < 0)
+		verdict_set(&r.verdict, VERDICT_CONFIG, "%s", e.text);
+	else
+		loop_until_over(&r);
+	finish(&r);
+	return verdict_status(&r.verdict);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// run.h - one `mayfly run` from launch to verdict
+//
+// One thread, one event loop. run_machine.c listens to the supervisor and the machine's logs,
+// run_control.c to the agent, run_command.c carries the command and its streams, run.c holds the
+// order of events, the deadlines and the signals.
+#ifndef MAYFLY_CLI_RUN_H
+#define MAYFLY_CLI_RUN_H
+
+#include "base/evloop.h"
+#include "cli/guest_user.h"
+#include "cli/hostio.h"
+#include "cli/machine.h"
+#include "cli/verdict.h"
+#include "proto/frame.h"
+
+enum run_phase {
+	RUN_BOOTING,  /* until the agent says Ready */
+	RUN_STARTING, /* the command is on its way in */
+	RUN_RUNNING,
+	RUN_EXITED, /* Exit has come; output is flushed */
+	RUN_GOODBYE, /* Shutdown is sent */
+	RUN_DYING, /* a part of the machine ended: the rest follows, then the verdict is made */
+	RUN_OVER,
+};
+
+#define RUN_LOG_LINE 512
+/* After the agent has closed the connection, its machine has this long to show why. */
+#define RUN_LOST_NS 2000000000ull
+
+struct run_log {
+	struct evsource src;
+	struct run *run;
+	unsigned which;
+	size_t len;
+	char line[RUN_LOG_LINE];
+	char last[RUN_LOG_LINE]; /* the last complete line */
+};
+
+struct run_words {
+	char *buf;
+	size_t len, sent;
+};
+
+struct run {
+	const struct vm_config *cfg;
+	struct views views;
+	struct guest_user user;
+	char **env;
+	char workdir[PATH_MAX];
+	struct machine machine;
+	struct evloop loop;
+	enum run_phase phase;
+	struct verdict verdict;
+
+	struct evsource owner, report, console, signals;
+	struct run_log log[MACHINE_LOGS];
+	bool machine_gone; /* the supervisor said CLEAN, or died */
+	int first_death;   /* enum machine_process of the first to end, -1: none */
+	int first_status;
+	bool got_panic;
+	char panic[256];
+	char last_line[256];
+
+	struct frame_conn control;
+	struct evsource control_src;
+
+	struct frame_conn command;
+	struct evsource command_src;
+	char ok_line[32];
+	size_t ok_len;
+	bool ok_done;
+	struct run_words argv_words, env_words;
+	bool words_done;
+
+	struct hostio in, out[2];
+	uint32_t in_credit;
+	bool in_eof_sent;
+	bool out_closed_sent[2];
+
+	unsigned interrupts;
+	uint64_t deadline_ns;	   /* --timeout */
+	uint64_t boot_deadline_ns; /* until Ready */
+	uint64_t phase_deadline_ns; /* of RUN_GOODBYE and of flushing after a forced end */
+};
+
+/* run_end() - decides the verdict, if none is there yet, and ends the machine at once. */
+void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* run_step() - moves on after any event: flushes, changes phase. */
+void run_step(struct run *r);
+
+/* run_machine.c */
+int run_machine_watch(struct run *r, struct err *e);
+void run_machine_read_report(struct run *r);
+void run_machine_judge(struct run *r);
+
+/* run_control.c: the agent's control connection. */
+int run_control_start(struct run *r, struct err *e);
+int run_control_shutdown(struct run *r);
+
+/* run_command.c: the command's connection and streams. */
+int run_command_prepare(struct run *r, struct err *e);
+int run_command_start(struct run *r, struct err *e);
+void run_command_signal(struct run *r, int number);
+void run_command_pump(struct run *r);
+bool run_command_flushed(const struct run *r);
+void run_command_free(struct run *r);
+
+/* run_main() - the whole of it; returns mayfly's exit status. */
+int run_main(const struct vm_config *c, uint64_t start_ns);
+
+#endif

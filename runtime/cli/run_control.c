@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// run_control.c - the agent's control connection: setup, ready, goodbye
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static int send_setup(struct run *r)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Setup s = MAYFLY__SETUP__INIT;
+	s.realtime_ns = realtime_ns();
+	s.hostname = (char *)(uintptr_t)r->cfg->hostname;
+	s.root = (char *)(uintptr_t)r->views.root_name;
+	s.view = r->views.view_ptr;
+	s.n_view = r->views.n_view;
+	s.passwd_line = r->user.passwd_line;
+	s.group_line = r->user.group_line;
+	s.home = strcmp(r->user.home, "/") == 0 ? (char *)(uintptr_t) "" : r->user.home;
+	s.uid = r->user.uid;
+	s.gid = r->user.gid;
+	f.body_case = MAYFLY__FRAME__BODY_SETUP;
+	f.setup = &s;
+	return frame_send(&r->control, &f);
+}
+
+/* The guest's clock started kernel_ns before now, as far as the guest is to be believed. */
+static void note_ready(struct run *r, const Mayfly__Ready *m)
+{
+	struct verdict_times *t = &r->verdict.t;
+	t->ready = io_now_ns();
+	uint64_t zero = m->ready_ns < t->ready ? t->ready - m->ready_ns : t->started;
+	t->kernel = zero < t->started ? t->started : zero;
+	t->init = m->init_ns < m->ready_ns ? zero + m->init_ns : t->ready;
+	log_info("the guest is ready");
+}
+
+static int handle(struct run *r, const Mayfly__Frame *f)
+{
+	struct err e = {0};
+	switch (f->body_case) {
+	case MAYFLY__FRAME__BODY_HELLO:
+		log_debug("hello from %s", f->hello->program);
+		/* The clock is set as late as possible. */
+		return send_setup(r);
+	case MAYFLY__FRAME__BODY_READY:
+		if (r->phase != RUN_BOOTING)
+			return -EPROTO;
+		note_ready(r, f->ready);
+		r->phase = RUN_STARTING;
+		if (run_command_start(r, &e) < 0)
+			run_end(r, VERDICT_GUEST_FAILED, "%s", e.text);
+		return 0;
+	case MAYFLY__FRAME__BODY_FAILED:
+		run_end(r, VERDICT_GUEST_FAILED, "the guest could not be set up: %s",
+			f->failed->text);
+		return 0;
+	case MAYFLY__FRAME__BODY_GOODBYE:
+		if (r->phase != RUN_GOODBYE)
+			return -EPROTO;
+		r->phase = RUN_OVER;
+		return 0;
+	default: return -EPROTO;
+	}
+}
+
+static void stop(struct run *r)
+{
+	evloop_del(&r->loop, &r->control_src);
+	r->control_src.fd = -1;
+}
+
+static void flush(struct run *r)
+{
+	if (r->control_src.fd < 0)
+		return;
+	int left = frame_flush(&r->control);
+	if (left < 0)
+		stop(r);
+	else
+		evloop_mod(&r->loop, &r->control_src, EPOLLIN | (left ? EPOLLOUT : 0));
+}
+
+static void on_control(struct evsource *src, uint32_t events)
+{
+	struct run *r = src->arg;
+	int ret = events & ~(uint32_t)EPOLLOUT ? frame_fill(&r->control) : 0;
+	while (ret >= 0) {
+		Mayfly__Frame *f = NULL;
+		ret = frame_next(&r->control, &f);
+		if (ret <= 0)
+			break;
+		ret = handle(r, f);
+		mayfly__frame__free_unpacked(f, NULL);
+	}
+	if (ret < 0) {
+		/* The machine's end shows elsewhere; only broken rules are told here. */
+		stop(r);
+		if (ret == -EPROTONOSUPPORT)
+			run_end(r, VERDICT_GUEST_FAILED,
+				"the agent in the guest speaks another version of the protocol");
+		else if (ret != -ENODATA && ret != -ECONNRESET)
+			run_end(r, VERDICT_GUEST_FAILED, "the agent in the guest broke the protocol");
+	}
+	flush(r);
+	run_step(r);
+}
+
+int run_control_start(struct run *r, struct err *e)
+{
+	r->control.fd = r->machine.control;
+	r->control_src = (struct evsource){.fd = r->control.fd, .fn = on_control, .arg = r};
+	int ret = io_set_nonblock(r->control.fd, 1);
+	if (ret == 0)
+		ret = evloop_add(&r->loop, &r->control_src, EPOLLIN);
+	if (ret == 0)
+		ret = frame_send_hello(&r->control, "mayfly");
+	if (ret < 0)
+		return err_errno(e, -ret, "control connection");
+	flush(r);
+	return 0;
+}
+
+int run_control_shutdown(struct run *r)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Shutdown s = MAYFLY__SHUTDOWN__INIT;
+	if (r->control_src.fd < 0)
+		return -EPIPE;
+	f.body_case = MAYFLY__FRAME__BODY_SHUTDOWN;
+	f.shutdown = &s;
+	int ret = frame_send(&r->control, &f);
+	flush(r);
+	return ret;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// run_machine.c - what the supervisor, the devices and the processes' logs say
+#include "base/cleanup.h"
+#include "base/fdpass.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/run.h"
+#include "proto/config_io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static void on_started(struct run *r, int *fds, size_t nfds)
+{
+	struct machine *m = &r->machine;
+	if (nfds != 2 + MACHINE_PROCESSES || m->dir_fd >= 0) {
+		run_end(r, VERDICT_JAILER_KILLED, "the supervisor reported a wrong start");
+		return;
+	}
+	m->dir_fd = steal_fd(&fds[0]);
+	m->lock_fd = steal_fd(&fds[1]);
+	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
+		m->pidfd[i] = steal_fd(&fds[2 + i]);
+	r->verdict.t.started = io_now_ns();
+	log_info("machine %s started", m->id);
+}
+
+static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
+{
+	int which = -1;
+	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
+		if (strcmp(ev->process, machine_process_name(i)) == 0)
+			which = (int)i;
+	log_info("%s ended with status 0x%x, %llu KiB at most, %llu us user, %llu us system",
+		 ev->process, (unsigned)ev->status, (unsigned long long)ev->max_rss_kib,
+		 (unsigned long long)ev->user_usec, (unsigned long long)ev->system_usec);
+	if (which < 0 || r->first_death >= 0)
+		return;
+	r->first_death = which;
+	r->first_status = ev->status;
+	if (r->phase < RUN_DYING)
+		r->phase = RUN_DYING;
+}
+
+static void on_owner(struct evsource *src, uint32_t events)
+{
+	struct run *r = src->arg;
+	int fds[FDPASS_MAX];
+	size_t nfds = 0;
+	ProtobufCMessage *msg = NULL;
+	(void)events;
+	int ret = config_recv(src->fd, &mayfly__jail_event__descriptor, &msg, fds, FDPASS_MAX,
+			      &nfds);
+	if (ret == -EAGAIN)
+		return;
+	if (ret <= 0) {
+		/* End of the socket without CLEAN: somebody killed the supervisor. */
+		evloop_del(&r->loop, src);
+		if (!r->machine_gone && r->phase < RUN_DYING) {
+			r->phase = RUN_DYING;
+			verdict_set(&r->verdict, VERDICT_JAILER_KILLED,
+				    "the machine's supervisor was killed");
+		}
+		r->machine_gone = true;
+		run_step(r);
+		return;
+	}
+	const Mayfly__JailEvent *ev = (const Mayfly__JailEvent *)msg;
+	switch (ev->kind) {
+	case MAYFLY__JAIL_EVENT__KIND__STARTED: on_started(r, fds, nfds); break;
+	case MAYFLY__JAIL_EVENT__KIND__EXITED: on_exited(r, ev); break;
+	case MAYFLY__JAIL_EVENT__KIND__FAILED:
+		run_end(r, VERDICT_CONFIG, "%s", ev->text);
+		break;
+	case MAYFLY__JAIL_EVENT__KIND__CLEAN: r->machine_gone = true; break;
+	default: log_warn("unknown event from the supervisor"); break;
+	}
+	for (size_t i = 0; i < nfds; i++)
+		close_fd(&fds[i]);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	run_step(r);
+}
+
+void run_machine_read_report(struct run *r)
+{
+	ProtobufCMessage *msg = NULL;
+	if (r->report.fd < 0)
+		return;
+	int ret = config_recv(r->report.fd, &mayfly__vmm_report__descriptor, &msg, NULL, 0, NULL);
+	if (ret == -EAGAIN)
+		return;
+	evloop_del(&r->loop, &r->report);
+	r->report.fd = -1;
+	if (ret <= 0)
+		return;
+	const Mayfly__VmmReport *rep = (const Mayfly__VmmReport *)msg;
+	if (rep->panic_line[0]) {
+		r->got_panic = true;
+		snprintf(r->panic, sizeof(r->panic), "%s", rep->panic_line);
+	}
+	for (size_t i = 0; i < rep->n_console_tail; i++) {
+		log_info("console: %s", rep->console_tail[i]);
+		snprintf(r->last_line, sizeof(r->last_line), "%s", rep->console_tail[i]);
+	}
+	protobuf_c_message_free_unpacked(msg, NULL);
+}
+
+static void on_report(struct evsource *src, uint32_t events)
+{
+	struct run *r = src->arg;
+	(void)events;
+	run_machine_read_report(r);
+	run_step(r);
+}
+
+static void log_line_done(struct run_log *l)
+{
+	l->line[l->len] = '\0';
+	memcpy(l->last, l->line, l->len + 1);
+	l->len = 0;
+	if (l->last[0])
+		log_info("[%s] %s", machine_process_name(l->which), l->last);
+}
+
+static void on_log(struct evsource *src, uint32_t events)
+{
+	struct run_log *l = src->arg;
+	char buf[RUN_LOG_LINE];
+	(void)events;
+	ssize_t n = read(src->fd, buf, sizeof(buf));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		evloop_del(&l->run->loop, src);
+		src->fd = -1;
+		return;
+	}
+	for (ssize_t i = 0; i < n; i++) {
+		if (buf[i] == '\n')
+			log_line_done(l);
+		else if (l->len < sizeof(l->line) - 1)
+			l->line[l->len++] = buf[i];
+	}
+}
+
+static void on_console(struct evsource *src, uint32_t events)
+{
+	struct run *r = src->arg;
+	char buf[4096];
+	(void)events;
+	ssize_t n = read(src->fd, buf, sizeof(buf));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		evloop_del(&r->loop, src);
+		src->fd = -1;
+		return;
+	}
+	/* Asked for by --console; lost if standard error can't take it. */
+	ssize_t w = write(STDERR_FILENO, buf, (size_t)n);
+	(void)w;
+}
+
+static int watch(struct run *r, struct evsource *src, int fd, evsource_fn *fn, void *arg)
+{
+	*src = (struct evsource){.fd = fd, .fn = fn, .arg = arg};
+	if (fd < 0)
+		return 0;
+	int ret = io_set_nonblock(fd, 1);
+	return ret < 0 ? ret : evloop_add(&r->loop, src, EPOLLIN);
+}
+
+int run_machine_watch(struct run *r, struct err *e)
+{
+	int ret = watch(r, &r->owner, r->machine.owner, on_owner, r);
+	if (ret == 0)
+		ret = watch(r, &r->report, r->machine.report, on_report, r);
+	if (ret == 0)
+		ret = watch(r, &r->console, r->machine.console, on_console, r);
+	for (unsigned i = 0; ret == 0 && i < MACHINE_LOGS; i++) {
+		r->log[i].run = r;
+		r->log[i].which = i;
+		ret = watch(r, &r->log[i].src, r->machine.log[i], on_log, &r->log[i]);
+	}
+	return ret < 0 ? err_errno(e, -ret, "can't watch the machine") : 0;
+}
+
+/* The last words of a process that ended before its time, for the message. */
+static const char *last_words(struct run *r, unsigned which)
+{
+	struct run_log *l = &r->log[which];
+	while (l->src.fd >= 0) {
+		size_t before = l->len;
+		on_log(&l->src, EPOLLIN);
+		if (l->src.fd < 0 || (l->len == before && errno == EAGAIN))
+			break;
+	}
+	if (l->len > 0)
+		log_line_done(l);
+	return l->last[0] ? l->last : "no message";
+}
+
+static void judge_process(struct run *r)
+{
+	static const enum verdict_reason reasons[] = {VERDICT_FS_KILLED, VERDICT_VMM_KILLED,
+						      VERDICT_ENGINE_KILLED};
+	unsigned i = (unsigned)r->first_death;
+	const char *name = machine_process_name(i);
+	if (WIFSIGNALED(r->first_status))
+		verdict_set(&r->verdict, reasons[i], "the machine's %s process was killed by %s",
+			    name, strsignal(WTERMSIG(r->first_status)));
+	else
+		verdict_set(&r->verdict, reasons[i], "the machine's %s process ended early: %s",
+			    name, last_words(r, i));
+}
+
+/* Why is the machine gone? Called when all of it is, with no Exit from the command. */
+void run_machine_judge(struct run *r)
+{
+	bool booted = r->verdict.t.ready != 0;
+	if (r->first_death != MACHINE_QEMU) {
+		if (r->first_death >= 0)
+			judge_process(r);
+		verdict_set(&r->verdict, VERDICT_JAILER_KILLED, "the machine ended for no reason");
+		return;
+	}
+	if (!WIFEXITED(r->first_status) || WEXITSTATUS(r->first_status) != 0) {
+		judge_process(r);
+	} else if (r->got_panic) {
+		verdict_set(&r->verdict, VERDICT_GUEST_PANIC, "the guest's kernel panicked%s: %s",
+			    booted ? "" : " while booting", r->panic);
+	} else {
+		verdict_set(&r->verdict, VERDICT_GUEST_RESET, "the guest reset itself%s%s%s",
+			    booted ? "" : " before it was ready",
+			    r->last_line[0] ? "; its console said last: " : "", r->last_line);
+	}
+}

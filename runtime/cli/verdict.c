@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// verdict.c - how a run ended: exit status, message, JSON
+#include "cli/verdict.h"
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_MS 1e6
+#define BAR_WIDTH 40
+
+static const char *const reason_names[] = {
+	"none",		 "exit",	"signal",	"not-started", "oom",	     "timeout",
+	"boot-timeout",	 "interrupted", "guest-panic",	"guest-reset", "guest-failed", "vmm-killed",
+	"fs-killed",	 "engine-killed", "jailer-killed", "output",	"config",
+};
+_Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");
+
+const char *verdict_name(enum verdict_reason r)
+{
+	return r < VERDICT_REASONS ? reason_names[r] : "?";
+}
+
+bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
+{
+	if (v->reason != VERDICT_NONE)
+		return false;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(v->message, sizeof(v->message), fmt, ap);
+	va_end(ap);
+	v->reason = r;
+	return true;
+}
+
+static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
+{
+	v->signal = x->code >= 1 && x->code <= SIGRTMAX ? x->code : SIGKILL;
+	if (x->oom && v->signal == SIGKILL)
+		verdict_set(v, VERDICT_OOM,
+			    "the guest ran out of its %llu MiB of memory and killed the command "
+			    "(see --memory)",
+			    (unsigned long long)(memory_bytes >> 20));
+	else
+		verdict_set(v, VERDICT_SIGNAL, "%s", "");
+}
+
+void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
+{
+	if (v->reason != VERDICT_NONE)
+		return;
+	switch (x->kind) {
+	case MAYFLY__EXIT__KIND__SIGNAL: from_signal(v, x, memory_bytes); break;
+	case MAYFLY__EXIT__KIND__NOT_STARTED:
+		v->code = x->code;
+		verdict_set(v, VERDICT_NOT_STARTED, "%s", x->text);
+		break;
+	default:
+		v->code = x->code & 0xff;
+		verdict_set(v, VERDICT_EXIT, "%s", "");
+		if (x->oom)
+			snprintf(v->message, sizeof(v->message),
+				 "note: the guest ran out of its %llu MiB of memory and killed a "
+				 "process (see --memory)",
+				 (unsigned long long)(memory_bytes >> 20));
+	}
+	v->user_usec = x->user_usec;
+	v->system_usec = x->system_usec;
+	v->max_rss_kib = x->max_rss_kib;
+	v->has_usage = true;
+}
+
+int verdict_status(const struct verdict *v)
+{
+	switch (v->reason) {
+	case VERDICT_EXIT: return v->code;
+	case VERDICT_SIGNAL:
+	case VERDICT_OOM:
+	case VERDICT_INTERRUPTED: return (EXIT_SIGNAL_BASE + v->signal) & 0xff;
+	case VERDICT_TIMEOUT: return EXIT_TIMEOUT;
+	case VERDICT_NOT_STARTED:
+		return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	default: return EXIT_MAYFLY;
+	}
+}
+
+struct phase {
+	const char *name;
+	uint64_t from, to;
+};
+
+#define PHASES 7
+
+/* A point that was not reached ends the phase before it where the run ended. */
+static void phases(const struct verdict *v, struct phase p[PHASES])
+{
+	const struct verdict_times *t = &v->t;
+	const uint64_t at[PHASES + 1] = {t->start, t->parsed, t->kernel, t->init,
+					 t->ready, t->exec,   t->exit,	 t->end};
+	static const char *const names[PHASES] = {"parse", "engine",  "kernel",	 "init",
+						  "exec",  "command", "teardown"};
+	uint64_t last = t->start;
+	for (unsigned i = 0; i < PHASES; i++) {
+		uint64_t to = at[i + 1] ? at[i + 1] : last;
+		p[i] = (struct phase){names[i], last, MAX(to, last)};
+		last = p[i].to;
+	}
+	/* What was cut short has no points behind it: the rest belongs to the teardown. */
+	p[PHASES - 1].to = MAX(t->end, last);
+}
+
+static json_t *times_json(const struct verdict *v)
+{
+	struct phase p[PHASES];
+	json_t *o = json_object();
+	phases(v, p);
+	for (unsigned i = 0; i < PHASES; i++)
+		json_object_set_new(o, p[i].name, json_real((double)(p[i].to - p[i].from) / NS_PER_MS));
+	json_object_set_new(o, "total", json_real((double)(v->t.end - v->t.start) / NS_PER_MS));
+	return o;
+}
+
+int verdict_write(const struct verdict *v, int fd)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "reason", json_string(verdict_name(v->reason)));
+	json_object_set_new(o, "status", json_integer(verdict_status(v)));
+	if (v->reason == VERDICT_EXIT)
+		json_object_set_new(o, "code", json_integer(v->code));
+	if (v->reason == VERDICT_NOT_STARTED)
+		json_object_set_new(o, "errno", json_integer(v->code));
+	if (v->signal)
+		json_object_set_new(o, "signal", json_integer(v->signal));
+	if (v->message[0]) {
+		/* May quote guest text, which need not be UTF-8. */
+		json_t *text = json_string(v->message);
+		json_object_set_new(o, "message", text ? text : json_string("(not UTF-8)"));
+	}
+	json_object_set_new(o, "timings", times_json(v));
+	if (v->has_usage)
+		json_object_set_new(o, "usage",
+				    json_pack("{s:I,s:I,s:I}", "user_usec",
+					      (json_int_t)v->user_usec, "system_usec",
+					      (json_int_t)v->system_usec, "max_rss_kib",
+					      (json_int_t)v->max_rss_kib));
+	AUTO_FREE char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	json_decref(o);
+	if (!text)
+		return -ENOMEM;
+	int ret = io_write_full(fd, text, strlen(text));
+	return ret < 0 ? ret : io_write_full(fd, "\n", 1);
+}
+
+void verdict_timings(const struct verdict *v)
+{
+	struct phase p[PHASES];
+	char bar[BAR_WIDTH + 1];
+	phases(v, p);
+	double total = (double)(v->t.end - v->t.start);
+	for (unsigned i = 0; i < PHASES && total > 0; i++) {
+		int from = (int)((double)(p[i].from - v->t.start) / total * BAR_WIDTH);
+		int to = (int)((double)(p[i].to - v->t.start) / total * BAR_WIDTH);
+		memset(bar, ' ', BAR_WIDTH);
+		bar[BAR_WIDTH] = '\0';
+		for (int k = from; k < to; k++)
+			bar[k] = '#';
+		if (from == to && from < BAR_WIDTH)
+			bar[from] = '|';
+		fprintf(stderr, "mayfly: %-9s %8.1f ms  %s\n", p[i].name,
+			(double)(p[i].to - p[i].from) / NS_PER_MS, bar);
+	}
+	fprintf(stderr, "mayfly: %-9s %8.1f ms\n", "total", total / NS_PER_MS);
+}

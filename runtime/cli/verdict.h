@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// verdict.h - how a run ended: exit status, message, JSON
+#ifndef MAYFLY_CLI_VERDICT_H
+#define MAYFLY_CLI_VERDICT_H
+
+#include "proto/agent.pb-c.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The exit status where it is not the command's own; part of the interface. */
+enum exit_code {
+	EXIT_TIMEOUT = 124,
+	EXIT_MAYFLY = 125,
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+	EXIT_SIGNAL_BASE = 128,
+};
+
+enum verdict_reason {
+	VERDICT_NONE,
+	VERDICT_EXIT,
+	VERDICT_SIGNAL,
+	VERDICT_NOT_STARTED,
+	VERDICT_OOM,
+	VERDICT_TIMEOUT,
+	VERDICT_BOOT_TIMEOUT,
+	VERDICT_INTERRUPTED,
+	VERDICT_GUEST_PANIC,
+	VERDICT_GUEST_RESET,
+	VERDICT_GUEST_FAILED,
+	VERDICT_VMM_KILLED,
+	VERDICT_FS_KILLED,
+	VERDICT_ENGINE_KILLED,
+	VERDICT_JAILER_KILLED,
+	VERDICT_OUTPUT,
+	VERDICT_CONFIG,
+	VERDICT_REASONS,
+};
+
+/* Points on this process's monotonic clock, nanoseconds; 0: not reached. */
+struct verdict_times {
+	uint64_t start;
+	uint64_t parsed;
+	uint64_t started; /* the machine's processes run */
+	uint64_t kernel;  /* the guest's clock began to count */
+	uint64_t init;
+	uint64_t ready;
+	uint64_t exec; /* the command's program runs */
+	uint64_t exit;
+	uint64_t end;
+};
+
+struct verdict {
+	enum verdict_reason reason;
+	int code;   /* of exit; errno value of not-started */
+	int signal; /* of signal, oom, interrupted */
+	char message[1024]; /* for people, empty: none needed */
+	struct verdict_times t;
+	uint64_t user_usec, system_usec, max_rss_kib;
+	bool has_usage;
+};
+
+/* verdict_name() - the word in the JSON object. */
+const char *verdict_name(enum verdict_reason r);
+
+/* verdict_set() - the first one counts; returns false if there was one already. */
+bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* verdict_from_exit() - what the agent reported; all of it is the guest's word, range-checked. */
+void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes);
+
+/* verdict_status() - mayfly's exit status, 0 to 255. */
+int verdict_status(const struct verdict *v);
+
+/* verdict_write() - one JSON object and a newline to fd; 0 or -errno. */
+int verdict_write(const struct verdict *v, int fd);
+
+/* verdict_timings() - a waterfall of the phases on standard error. */
+void verdict_timings(const struct verdict *v);
+
+#endif

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+// views.c - system view, root directory, current directory, shares
+#include "cli/views.h"
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SYSTEM_CACHE_MS 60000
+#define SHARE_CACHE_MS 1000
+
+static const char *const system_dirs[] = {
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+};
+
+/* What programs need to run and nothing that identifies or authenticates this host. */
+static const char *const etc_names[] = {
+	"alternatives",
+	"bash.bashrc",
+	"ca-certificates",
+	"ca-certificates.conf",
+	"debian_version",
+	"environment",
+	"ethertypes",
+	"fonts",
+	"group",
+	"host.conf",
+	"inputrc",
+	"issue",
+	"java-17-openjdk",
+	"ld.so.cache",
+	"ld.so.conf",
+	"ld.so.conf.d",
+	"locale.alias",
+	"localtime",
+	"login.defs",
+	"lsb-release",
+	"magic",
+	"magic.mime",
+	"mime.types",
+	"networks",
+	"nsswitch.conf",
+	"os-release",
+	"passwd",
+	"perl",
+	"profile",
+	"profile.d",
+	"protocols",
+	"python3",
+	"python3.11",
+	"python3.12",
+	"python3.13",
+	"rpc",
+	"services",
+	"shells",
+	"skel",
+	"terminfo",
+	"timezone",
+};
+
+static const char *const etc_ssl_names[] = {"certs", "openssl.cnf"};
+
+static Mayfly__FsEntry *entry_new(const char *name, int fd, uint32_t cache_ms)
+{
+	Mayfly__FsEntry *en = calloc(1, sizeof(*en));
+	if (!en)
+		return NULL;
+	mayfly__fs_entry__init(en);
+	en->name = strdup(name);
+	en->fd = fd;
+	en->cache_ms = cache_ms;
+	if (en->name)
+		return en;
+	free(en);
+	return NULL;
+}
+
+static Mayfly__FsEntry *entry_add(Mayfly__FsEntry *dir, const char *name, int fd)
+{
+	Mayfly__FsEntry *en = entry_new(name, fd, dir->cache_ms);
+	Mayfly__FsEntry **list = NULL;
+	if (en)
+		list = realloc(dir->entry, (dir->n_entry + 1) * sizeof(*list));
+	if (!list) {
+		if (en)
+			free(en->name);
+		free(en);
+		return NULL;
+	}
+	dir->entry = list;
+	dir->entry[dir->n_entry++] = en;
+	return en;
+}
+
+static void entry_free(Mayfly__FsEntry *en)
+{
+	if (!en)
+		return;
+	for (size_t i = 0; i < en->n_entry; i++)
+		entry_free(en->entry[i]);
+	free(en->entry);
+	free(en->name);
+	free(en);
+}
+
+/* The descriptor belongs to v from here on, also on failure. */
+static int keep_fd(struct views *v, int fd, struct err *e)
+{
+	if (v->n_fd == VIEWS_MAX_FDS) {
+		close(fd);
+		return err_set(e, EMFILE, "too many shared files");
+	}
+	v->fd[v->n_fd++] = fd;
+	return 0;
+}
+
+/* Adds a host file if it is there; what is missing or not ours to open is left out. */
+static int add_if_there(struct views *v, Mayfly__FsEntry *dir, const char *path, struct err *e)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	int ret = keep_fd(v, fd, e);
+	if (ret < 0)
+		return ret;
+	return entry_add(dir, strrchr(path, '/') + 1, fd) ? 0 : err_errno(e, ENOMEM, "views");
+}
+
+static int add_names(struct views *v, Mayfly__FsEntry *dir, const char *prefix,
+		     const char *const *names, size_t n, struct err *e)
+{
+	char path[128];
+	int ret = 0;
+	for (size_t i = 0; ret == 0 && i < n; i++) {
+		snprintf(path, sizeof(path), "%s%s", prefix, names[i]);
+		ret = add_if_there(v, dir, path, e);
+	}
+	return ret;
+}
+
+static int open_system(struct views *v, struct err *e)
+{
+	Mayfly__FsEntry *sys = entry_add(v->root, "system", -1);
+	if (!sys)
+		return err_errno(e, ENOMEM, "views");
+	sys->cache_ms = SYSTEM_CACHE_MS;
+	Mayfly__FsEntry *etc = entry_add(sys, "etc", -1);
+	Mayfly__FsEntry *ssl = etc ? entry_add(etc, "ssl", -1) : NULL;
+	if (!ssl)
+		return err_errno(e, ENOMEM, "views");
+	int ret = add_names(v, sys, "", system_dirs, ARRAY_SIZE(system_dirs), e);
+	if (ret == 0)
+		ret = add_names(v, etc, "/etc/", etc_names, ARRAY_SIZE(etc_names), e);
+	if (ret == 0)
+		ret = add_names(v, ssl, "/etc/ssl/", etc_ssl_names, ARRAY_SIZE(etc_ssl_names), e);
+	v->root_name = "system";
+	return ret;
+}
+
+/* Symbolic links in a path that the user types are the user's to follow. */
+static int open_host(const char *path, bool dir_only, struct err *e)
+{
+	struct stat st;
+	AUTO_CLOSE int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, errno, "can't open '%s'", path);
+	if (!S_ISDIR(st.st_mode) && (dir_only || !S_ISREG(st.st_mode)))
+		return err_set(e, ENOTDIR, "'%s' is not a directory%s", path,
+			       dir_only ? "" : " or a regular file");
+	if (faccessat(AT_FDCWD, path, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK, AT_EACCESS) < 0)
+		return err_errno(e, errno, "can't read '%s'", path);
+	return steal_fd(&fd);
+}
+
+static int add_view(struct views *v, const char *name, int fd, const char *target,
+		    Mayfly__View__Mode mode, struct err *e)
+{
+	int ret = keep_fd(v, fd, e);
+	if (ret < 0)
+		return ret;
+	Mayfly__FsEntry *en = entry_add(v->root, name, fd);
+	char *where = target ? strdup(target) : NULL;
+	if (!en || (target && !where)) {
+		free(where);
+		return err_errno(e, ENOMEM, "views");
+	}
+	en->cache_ms = SHARE_CACHE_MS;
+	if (!target) {
+		v->root_name = "root";
+		return 0;
+	}
+	Mayfly__View *view = &v->view[v->n_view];
+	mayfly__view__init(view);
+	view->source = en->name;
+	view->target = where;
+	view->mode = mode;
+	v->view_ptr[v->n_view++] = view;
+	return 0;
+}
+
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+	return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* True if dir is home itself or stands above it. */
+static bool holds_home(const char *dir, const char *home)
+{
+	return home && home[0] == '/' && home[1] && (strcmp(dir, "/") == 0 || below(home, dir));
+}
+
+/* Accounts of people, not of services whose "home" is /usr/sbin or the like. */
+static bool holds_any_home(const char *dir)
+{
+	bool found = false;
+	const struct passwd *pw;
+	setpwent();
+	while (!found && (pw = getpwent()))
+		if (pw->pw_uid == 0 || (pw->pw_uid >= 1000 && pw->pw_uid < 65534))
+			found = holds_home(dir, pw->pw_dir);
+	endpwent();
+	return found;
+}
+
+const char *views_cwd_refused(const char *cwd, const char *home)
+{
+	static const char *const trees[] = {"/etc", "/proc", "/sys", "/dev", "/run", "/var/lib"};
+	if (strcmp(cwd, "/") == 0)
+		return "it is the root directory";
+	if (strcmp(cwd, "/tmp") == 0 || strcmp(cwd, "/var/tmp") == 0)
+		return "it is the temporary directory";
+	for (size_t i = 0; i < ARRAY_SIZE(trees); i++)
+		if (below(cwd, trees[i]))
+			return "it is a system directory";
+	if (holds_home(cwd, home) || holds_any_home(cwd))
+		return "it is or holds a home directory";
+	return NULL;
+}
+
+static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
+{
+	struct err why;
+	const char *refused;
+	if (!getcwd(v->cwd, sizeof(v->cwd)) || v->cwd[0] != '/') {
+		v->cwd[0] = '\0';
+		snprintf(v->note, sizeof(v->note), "the current directory is gone, not shared");
+		return 0;
+	}
+	if (c->no_cwd || c->rootfs)
+		return 0;
+	refused = views_cwd_refused(v->cwd, getenv("HOME"));
+	if (refused) {
+		snprintf(v->note, sizeof(v->note),
+			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd, refused);
+		return 0;
+	}
+	int fd = open_host(".", true, &why);
+	if (fd < 0) {
+		snprintf(v->note, sizeof(v->note),
+			 "the current directory is not shared: it can't be read");
+		return 0;
+	}
+	v->cwd_shared = true;
+	return add_view(v, "cwd", fd, v->cwd, MAYFLY__VIEW__MODE__OVERLAY, e);
+}
+
+/* Mounts of the guest's own that a share must not hide; "/" is what --rootfs is for. */
+static int check_target(const char *t, struct err *e)
+{
+	static const char *const taken[] = {"/proc", "/sys", "/dev"};
+	if (strcmp(t, "/") == 0)
+		return err_set(e, EINVAL, "a share can't be the guest's root (see --rootfs)");
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		if (below(t, taken[i]))
+			return err_set(e, EINVAL, "a share can't be at '%s'", t);
+	if (strstr(t, "/../") || (strlen(t) >= 3 && strcmp(t + strlen(t) - 3, "/..") == 0))
+		return err_set(e, EINVAL, "the guest path '%s' contains '..'", t);
+	return strlen(t) >= PATH_MAX ? err_errno(e, ENAMETOOLONG, "the guest path") : 0;
+}
+
+static int open_share(struct views *v, const struct share *s, unsigned n, struct err *e)
+{
+	char name[32];
+	AUTO_FREE char *real = NULL;
+	const char *target = s->guest;
+	if (!target) {
+		target = real = realpath(s->host, NULL);
+		if (!real)
+			return err_errno(e, errno, "can't open '%s'", s->host);
+	}
+	int ret = check_target(target, e);
+	if (ret < 0)
+		return ret;
+	int fd = open_host(s->host, false, e);
+	if (fd < 0)
+		return fd;
+	snprintf(name, sizeof(name), "share%u", n);
+	return add_view(v, name, fd, target, MAYFLY__VIEW__MODE__READ_ONLY, e);
+}
+
+int views_open(struct views *v, const struct vm_config *c, struct err *e)
+{
+	memset(v, 0, sizeof(*v));
+	v->root = entry_new("", -1, SYSTEM_CACHE_MS);
+	if (!v->root)
+		return err_errno(e, ENOMEM, "views");
+	int ret;
+	if (c->rootfs) {
+		int fd = open_host(c->rootfs, true, e);
+		if (fd < 0)
+			return err_wrap(e, fd, "option --rootfs");
+		ret = add_view(v, "root", fd, NULL, MAYFLY__VIEW__MODE__OVERLAY, e);
+	} else {
+		ret = open_system(v, e);
+	}
+	if (ret == 0)
+		ret = open_cwd(v, c, e);
+	for (size_t i = 0; ret == 0 && i < c->n_share; i++) {
+		ret = open_share(v, &c->share[i], (unsigned)i, e);
+		if (ret < 0)
+			err_wrap(e, ret, "option --share");
+	}
+	return ret;
+}
+
+void views_close_fds(struct views *v)
+{
+	for (size_t i = 0; i < v->n_fd; i++)
+		close_fd(&v->fd[i]);
+	v->n_fd = 0;
+}
+
+void views_close(struct views *v)
+{
+	views_close_fds(v);
+	for (size_t i = 0; i < v->n_view; i++)
+		free(v->view[i].target);
+	entry_free(v->root);
+	v->root = NULL;
+	v->n_view = 0;
+}
+
+static void renumber(const struct views *v, Mayfly__FsEntry *en, int first)
+{
+	for (size_t i = 0; en->fd >= 0 && i < v->n_fd; i++)
+		if (v->fd[i] == en->fd) {
+			en->fd = first + (int)i;
+			break;
+		}
+	for (size_t i = 0; i < en->n_entry; i++)
+		renumber(v, en->entry[i], first);
+}
+
+void views_renumber(struct views *v, int first)
+{
+	renumber(v, v->root, first);
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// tcg.c - QEMU's argument list: a microvm without a device of its own
+#include "engine/tcg.h"
+
+#include "cli/paths.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FS_QUEUE_SIZE 1024
+
+int tcg_find_qemu(struct err *e)
+{
+	int fd = paths_which(TCG_QEMU);
+	if (fd < 0)
+		return err_set(e, ENOENT,
+			       "%s is not installed (the tcg engine needs it: apt-get install "
+			       "qemu-system-x86)",
+			       TCG_QEMU);
+	return fd;
+}
+
+static int add(struct tcg_args *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int add(struct tcg_args *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *s = NULL;
+	if (a->n + 1 >= TCG_MAX_ARGS)
+		return -E2BIG;
+	va_start(ap, fmt);
+	int n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return -ENOMEM;
+	a->argv[a->n++] = s;
+	return 0;
+}
+
+static int add_pair(struct tcg_args *a, const char *opt, const char *value)
+{
+	int ret = add(a, "%s", opt);
+	return ret < 0 ? ret : add(a, "%s", value);
+}
+
+/* The frequency of the time stamp counter, which TCG passes through; 0 if the host hides it. */
+static unsigned long tsc_khz(void)
+{
+	char line[256];
+	double mhz = 0;
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	while (f && mhz == 0 && fgets(line, sizeof(line), f))
+		if (strncmp(line, "cpu MHz", 7) == 0 && strchr(line, ':'))
+			mhz = strtod(strchr(line, ':') + 1, NULL);
+	if (f)
+		fclose(f);
+	return mhz > 0 && mhz < 1e5 ? (unsigned long)(mhz * 1000) : 0;
+}
+
+int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
+{
+	char tsc[64] = "";
+	unsigned long khz = tsc_khz();
+	/* Under load the kernel fails to measure the TSC against the emulated timer: tell it. */
+	if (khz)
+		snprintf(tsc, sizeof(tsc), " tsc_early_khz=%lu", khz);
+	/*
+	 * loglevel=1: the port is slow, panics still get through. nolapic_timer: saves a quarter of
+	 * a second of calibration, but only one CPU can live from the PIT alone.
+	 */
+	int n = snprintf(buf, len,
+			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
+			 "8250.nr_uarts=1 random.trust_cpu=on%s%s",
+			 c->console ? 7 : 1, c->cpus == 1 ? " nolapic_timer" : "", tsc);
+	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
+}
+
+static int add_machine(struct tcg_args *a, const struct vm_config *c)
+{
+	unsigned long long mib = c->memory >> 20;
+	int ret = add_pair(a, "-M", "microvm,rtc=on,acpi=off,memory-backend=mem");
+	if (ret == 0)
+		ret = add_pair(a, "-accel", c->cpus > 1 ? "tcg,thread=multi" : "tcg");
+	if (ret == 0)
+		ret = add_pair(a, "-cpu", "max");
+	if (ret == 0 && (ret = add(a, "-smp")) == 0)
+		ret = add(a, "%u", c->cpus);
+	if (ret == 0 && (ret = add(a, "-m")) == 0)
+		ret = add(a, "%lluM", mib);
+	if (ret == 0 && (ret = add(a, "-object")) == 0)
+		ret = add(a, "memory-backend-memfd,id=mem,size=%lluM,share=on", mib);
+	return ret;
+}
+
+static int add_device(struct tcg_args *a, const char *id, int fd, const char *device)
+{
+	int ret = add(a, "-chardev");
+	if (ret == 0)
+		ret = add(a, "socket,id=%s,fd=%d", id, fd);
+	if (ret == 0)
+		ret = add_pair(a, "-device", device);
+	return ret;
+}
+
+static int add_devices(struct tcg_args *a, const struct tcg_fds *fds)
+{
+	char fs[128];
+	int ret = add_pair(a, "-global", "virtio-mmio.force-legacy=false");
+	if (ret == 0)
+		ret = add_device(a, "vsock", fds->vsock, "vhost-user-vsock-device,chardev=vsock");
+	snprintf(fs, sizeof(fs), "vhost-user-fs-device,chardev=fs,tag=mayfly,queue-size=%d",
+		 FS_QUEUE_SIZE);
+	if (ret == 0)
+		ret = add_device(a, "fs", fds->fs, fs);
+	if (ret == 0)
+		ret = add_pair(a, "-device", "virtio-rng-device");
+	if (ret == 0 && (ret = add(a, "-chardev")) == 0)
+		ret = add(a, "socket,id=serial,fd=%d", fds->serial);
+	if (ret == 0)
+		ret = add_pair(a, "-serial", "chardev:serial");
+	return ret;
+}
+
+int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds)
+{
+	char cmdline[1024];
+	memset(a, 0, sizeof(*a));
+	int ret = tcg_kernel_args(cmdline, sizeof(cmdline), c);
+	if (ret == 0)
+		ret = add(a, TCG_QEMU);
+	if (ret == 0)
+		ret = add(a, "-nodefaults");
+	if (ret == 0)
+		ret = add(a, "-no-user-config");
+	if (ret == 0)
+		ret = add(a, "-no-reboot");
+	if (ret == 0)
+		ret = add_pair(a, "-display", "none");
+	if (ret == 0)
+		ret = add_pair(a, "-sandbox",
+			       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+			       "resourcecontrol=deny");
+	if (ret == 0)
+		ret = add_machine(a, c);
+	if (ret == 0)
+		ret = add_devices(a, fds);
+	if (ret == 0 && (ret = add(a, "-kernel")) == 0)
+		ret = add(a, "/proc/self/fd/%d", fds->kernel);
+	if (ret == 0 && (ret = add(a, "-initrd")) == 0)
+		ret = add(a, "/proc/self/fd/%d", fds->init);
+	if (ret == 0)
+		ret = add_pair(a, "-append", cmdline);
+	return ret;
+}
+
+void tcg_free_args(struct tcg_args *a)
+{
+	for (size_t i = 0; i < a->n; i++)
+		free(a->argv[i]);
+	a->n = 0;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// tcg.h - QEMU as nothing but the guest's CPU, memory and interrupt controllers
+#ifndef MAYFLY_ENGINE_TCG_H
+#define MAYFLY_ENGINE_TCG_H
+
+#include "base/err.h"
+#include "cli/config.h"
+
+#define TCG_QEMU "qemu-system-x86_64"
+#define TCG_MAX_ARGS 64
+
+/* Descriptors by their number inside the QEMU process. */
+struct tcg_fds {
+	int kernel;
+	int init;
+	int vsock;
+	int fs;
+	int serial;
+};
+
+struct tcg_args {
+	char *argv[TCG_MAX_ARGS];
+	size_t n;
+};
+
+/* tcg_find_qemu() - QEMU's binary as a descriptor, or -errno with the package to install. */
+int tcg_find_qemu(struct err *e);
+
+/* tcg_build_args() - QEMU's whole command line; 0 or -errno. tcg_free_args() frees it. */
+int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds);
+void tcg_free_args(struct tcg_args *a);
+
+/* tcg_kernel_args() - the guest kernel's command line for this machine. */
+int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c);
+
+#endif

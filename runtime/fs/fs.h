@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// fs.h - the whole state of a mayfly-fs process
+//
+// Theory of operation. The guest sees one tree: directories that only the configuration knows
+// (synthetic), and in them views: host files and directories of which we hold an O_PATH
+// descriptor. Below a view every step is one name resolved relative to a directory descriptor
+// that belongs to the view, never through a symlink, never onto another mount, never with "..".
+// A LOOKUP costs one statx() and opens nothing; a descriptor is opened when a node is used as a
+// directory or opened, and its identity is compared with what the LOOKUP saw. Nothing here ever
+// writes. One thread; no request allocates but those that make a node or a directory handle.
+#ifndef MAYFLY_FS_FS_H
+#define MAYFLY_FS_FS_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "fs/fs_cache.h"
+#include "fs/fs_dir.h"
+#include "fs/fs_ino.h"
+#include "fs/fs_node.h"
+#include "fs/fs_tree.h"
+
+#include <sys/types.h>
+
+/* Answers for names that the configuration fixes never change. */
+#define FS_TTL_FIXED_MS (3600u * 1000)
+
+/* From here on the guest keeps data, directories and missing names cached between opens. */
+#define FS_TTL_LONG_MS 10000u
+
+#define FS_BUDGET_BYTES (256u << 20)
+
+struct fs_limits {
+	size_t max_bytes;    /* nodes and names together */
+	unsigned max_cached; /* O_PATH descriptors beside the views' own */
+	unsigned max_dirs;   /* open directories */
+};
+
+struct fs {
+	struct fs_nodes nodes;
+	struct fs_inos inos;
+	struct fs_cache cache;
+	struct fs_tree tree;
+	struct fs_dirs dirs;
+	int proc_fd; /* /proc/self/fd; also the working directory */
+	bool map_ids;
+	bool no_xattr;
+	uid_t own_uid;
+	gid_t own_gid;
+	uint32_t uid, gid;
+	struct log_limit limit;
+};
+
+typedef struct Mayfly__FsConfig Mayfly__FsConfig;
+
+/*
+ * fs_init() - builds the state from a configuration. The descriptors of its tree become ours,
+ * and the working directory becomes /proc/self/fd. fs is zeroed memory; call fs_destroy() after
+ * a failure, too. Returns 0, or -errno with a text.
+ */
+int fs_init(struct fs *fs, const Mayfly__FsConfig *cfg, const struct fs_limits *limits,
+	    struct err *err);
+void fs_destroy(struct fs *fs);
+
+#endif

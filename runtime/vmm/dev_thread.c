@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// dev_thread.c - one event loop, one device, one thread
+#include "vmm/dev_thread.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+static void on_gone(struct vhost_user *vu, void *arg)
+{
+	struct dev_thread *t = arg;
+	(void)vu;
+	t->loop.stop = true;
+}
+
+static void *thread_main(void *arg)
+{
+	struct dev_thread *t = arg;
+	int ret = evloop_run(&t->loop);
+	if (ret < 0)
+		log_error("device thread: %s", strerror(-ret));
+	vhost_user_stop(&t->vu);
+	return NULL;
+}
+
+int dev_thread_init(struct dev_thread *t)
+{
+	t->vu.sock.fd = -1;
+	return evloop_init(&t->loop);
+}
+
+int dev_thread_start(struct dev_thread *t, struct virtio_dev *dev, int sock, const char *name)
+{
+	int ret = vhost_user_start(&t->vu, dev, sock, on_gone, t);
+	if (ret < 0)
+		return ret;
+	ret = pthread_create(&t->thread, NULL, thread_main, t);
+	if (ret > 0) {
+		vhost_user_stop(&t->vu);
+		return -ret;
+	}
+	pthread_setname_np(t->thread, name);
+	return 0;
+}
+
+void dev_thread_join(struct dev_thread *t)
+{
+	pthread_join(t->thread, NULL);
+	evloop_close(&t->loop);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// dev_thread.h - a thread of its own for one vhost-user device
+#ifndef MAYFLY_VMM_DEV_THREAD_H
+#define MAYFLY_VMM_DEV_THREAD_H
+
+#include "virtio/vhost_user.h"
+
+#include <pthread.h>
+
+struct dev_thread {
+	struct evloop loop;
+	struct vhost_user vu;
+	pthread_t thread;
+};
+
+/* dev_thread_init() - makes the loop that the device is then created on; 0 or -errno. */
+int dev_thread_init(struct dev_thread *t);
+
+/*
+ * dev_thread_start() - serves dev on sock until the front end is gone.
+ * The device belongs to the thread until dev_thread_join().
+ */
+int dev_thread_start(struct dev_thread *t, struct virtio_dev *dev, int sock, const char *name);
+void dev_thread_join(struct dev_thread *t);
+
+#endif

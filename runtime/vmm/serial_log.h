@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// serial_log.h - what the guest writes to its serial port: the last lines, and a panic if any
+#ifndef MAYFLY_VMM_SERIAL_LOG_H
+#define MAYFLY_VMM_SERIAL_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SERIAL_LOG_LINES 20
+#define SERIAL_LOG_LINE_MAX 256
+
+/* Fixed size, whatever the guest writes. Zero-initialise. */
+struct serial_log {
+	char line[SERIAL_LOG_LINES][SERIAL_LOG_LINE_MAX];
+	unsigned next;	/* slot of the line in progress */
+	unsigned count; /* complete lines kept, at most SERIAL_LOG_LINES - 1 */
+	size_t len;	/* of the line in progress */
+	bool panicked;
+	char panic[SERIAL_LOG_LINE_MAX];
+};
+
+/* serial_log_add() - takes bytes as they come; control bytes become '?', long lines are cut. */
+void serial_log_add(struct serial_log *s, const char *data, size_t len);
+
+/* serial_log_get() - i-th of the kept lines, oldest first, the unfinished one last; NULL after. */
+const char *serial_log_get(const struct serial_log *s, unsigned i);
+
+#endif
