@@ -139,3 +139,122 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto
 .SECONDARY: $(GEN_C) $(GEN_H)
 
 -include $(shell find $(BUILD)/obj $(BUILD)/obj-init -name '*.d' 2>/dev/null)
+
+# --- tests: one library of everything but the mains, with sanitizers, and one program a file ---
+
+TEST_SRC := $(sort $(filter-out %/main.c,$(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC))) \
+	$(wildcard tests/lib/*.c)
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TEST_INC := -Iinit -Itests -Itests/lib
+
+# $(1) directory, $(2) compiler, $(3) flags
+define variant
+$(BUILD)/$(1)/%.o: %.c | $(GEN_H)
+	$$(call say,CC,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $(BASE_CFLAGS) $(TEST_INC) -g $(WARN) $(3) $(4) -pthread -c -o $$@ $$<
+
+$(BUILD)/$(1)/gen/%.o: $(BUILD)/gen/proto/%.c
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $(BASE_CFLAGS) -g $(3) -c -o $$@ $$<
+
+$(BUILD)/$(1)/libmayfly.a: $(TEST_SRC:%.c=$(BUILD)/$(1)/%.o) $(BUILD)/$(1)/gen/agent.pb-c.o \
+		$(BUILD)/$(1)/gen/config.pb-c.o
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+endef
+$(eval $(call variant,obj-test,$(CC),-O1 $(SAN),))
+# clang knows warnings that gcc names differently.
+$(eval $(call variant,obj-fuzz,$(CLANG),-O1 $(SAN) -fsanitize=fuzzer-no-link,\
+	-Wno-format-nonliteral -Wno-unknown-warning-option -Wno-missing-prototypes))
+
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(BUILD)/unit/%: $(BUILD)/obj-test/tests/unit/%.o $(BUILD)/obj-test/libmayfly.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -pthread
+
+$(BUILD)/fuzz/%: $(BUILD)/obj-fuzz/tests/fuzz/%.o $(BUILD)/obj-fuzz/libmayfly.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -pthread
+
+.PRECIOUS: $(BUILD)/obj-test/%.o $(BUILD)/obj-fuzz/%.o
+
+.PHONY: unit fuzzers check check-fast soak bench lint format deps quickstart install uninstall \
+	asan clean help
+
+unit: $(UNIT)
+fuzzers: $(FUZZ)
+
+check-fast: deps
+	@$(MAKE) --no-print-directory unit
+	@tests/check --unit
+
+check: deps
+	@$(MAKE) --no-print-directory all unit fuzzers
+	@tests/check
+
+soak: deps
+	@$(MAKE) --no-print-directory all unit fuzzers
+	@tests/check --soak
+
+bench: all
+	@tests/bench/bench
+
+# The programs themselves with sanitizers, in a build directory of their own.
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT="-O1 -g" \
+		HARDEN="$(SAN) -fPIE" LDFLAGS="$(SAN)" programs $(BUILD)/asan/guest/init.cpio
+	@for f in vmlinux bzImage; do ln -f $(BUILD)/guest/$$f $(BUILD)/asan/guest/$$f 2>/dev/null || true; done
+
+LINT_SRC := $(sort $(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC))
+lint: $(GEN_H)
+	@tests/lint $(CLANG_TIDY_JOBS) -- $(LINT_SRC)
+
+format:
+	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
+
+deps:
+	@tests/deps
+
+quickstart: deps
+	@$(MAKE) --no-print-directory all
+	$(BUILD)/mayfly run -- uname -a
+
+LIBDIR := $(DESTDIR)$(PREFIX)/lib/mayfly
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+install: all
+	install -D -m 755 $(BUILD)/mayfly $(DESTDIR)$(PREFIX)/bin/mayfly
+	for p in mayfly-vmm mayfly-fs mayfly-jailer; do install -D -m 755 $(BUILD)/$$p $(LIBDIR)/$$p; done
+	for f in vmlinux bzImage init.cpio; do install -D -m 644 $(BUILD)/guest/$$f $(LIBDIR)/guest/$$f; done
+	for m in man/*.1; do install -D -m 644 $$m $(MANDIR)/man1/$${m##*/}; done
+	for m in man/*.8; do install -D -m 644 $$m $(MANDIR)/man8/$${m##*/}; done
+	install -D -m 644 completion/mayfly.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly
+	install -D -m 644 completion/_mayfly $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
+	rm -rf $(LIBDIR)
+	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-doctor.1 \
+		$(MANDIR)/man8/mayfly-jailer.8
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@printf '%s\n' 'make              build everything (the first time also the guest kernel)' \
+		'make quickstart   install what is missing, build, run uname in a virtual machine' \
+		'make check        install what is missing, build, run every test' \
+		'make check-fast   unit tests only' \
+		'make soak         long runs: thousands of starts, kill storms, fuzzing' \
+		'make bench        measure against bare QEMU' \
+		'make lint         clang-tidy, cppcheck, formatting' \
+		'make asan         the programs with sanitizers, in build/asan' \
+		'make kernel       the guest kernel only' \
+		'make install PREFIX=/usr/local, make uninstall, make deps, make format, make clean' \
+		'V=1 shows the commands'

@@ -110,6 +110,8 @@ static int setup_machine(struct agent *a, struct err *e)
 		ret = mounts_build(f->setup, e);
 	if (ret == 0)
 		ret = setup_late(f->setup, e);
+	if (ret == 0)
+		spawn_cgroup_enable();
 	mayfly__frame__free_unpacked(f, NULL);
 	if (ret < 0)
 		send_failed(a, -ret, e->text);

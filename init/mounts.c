@@ -231,7 +231,11 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 			return ret;
 	}
 	snprintf(lower, sizeof(lower), "/fs/%s", setup->root);
-	return overlay(lower, "/rw", 0, "/new", setup->hostname, e);
+	int ret = overlay(lower, "/rw", 0, "/new", setup->hostname, e);
+	/* The fs process composes the system view's root, which is writable to nobody there. */
+	if (ret == 0 && chmod("/new", 0755) < 0)
+		ret = err_errno(e, errno, "can't prepare the root directory");
+	return ret;
 }
 
 static int mount_system(struct err *e)

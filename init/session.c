@@ -145,7 +145,6 @@ static int start_command(struct session *s, struct err *e)
 		memcpy(s->req.stdio, theirs, sizeof(theirs));
 		s->cgroup_fd = spawn_cgroup_make(s->id);
 		s->req.cgroup_fd = s->cgroup_fd;
-		s->oom_before = spawn_oom_count();
 		s->pid = spawn_start(&s->req, &s->status.fd, e);
 		ret = s->pid < 0 ? (int)s->pid : 0;
 	}
@@ -323,7 +322,7 @@ void session_reaped(struct session *s, int status, const struct rusage *ru)
 	bool killed = WIFSIGNALED(status);
 	s->exit.kind = killed ? MAYFLY__EXIT__KIND__SIGNAL : MAYFLY__EXIT__KIND__CODE;
 	s->exit.code = killed ? WTERMSIG(status) : WEXITSTATUS(status);
-	s->exit.oom = spawn_oom_count() > s->oom_before;
+	s->exit.oom = spawn_oom_count(s->cgroup_fd) > 0;
 	s->exit.user_usec = (uint64_t)ru->ru_utime.tv_sec * 1000000 + (uint64_t)ru->ru_utime.tv_usec;
 	s->exit.system_usec =
 		(uint64_t)ru->ru_stime.tv_sec * 1000000 + (uint64_t)ru->ru_stime.tv_usec;

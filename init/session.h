@@ -42,7 +42,6 @@ struct session {
 	uint64_t id;
 	pid_t pid;
 	int cgroup_fd;
-	uint64_t oom_before;
 	uint64_t drain_deadline_ns;
 	Mayfly__Exit exit;
 	char exit_text[ERR_TEXT_MAX];

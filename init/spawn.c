@@ -137,18 +137,24 @@ int spawn_cgroup_remove(uint64_t session)
 	return rmdir(path) < 0 ? -errno : 0;
 }
 
-uint64_t spawn_oom_count(void)
+uint64_t spawn_oom_count(int cgroup_fd)
 {
-	static const char key[] = "\noom_kill ";
-	char buf[16384];
-	AUTO_CLOSE int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n;
-	if (fd < 0)
-		return 0;
-	while (len < sizeof(buf) - 1 && (n = read(fd, buf + len, sizeof(buf) - 1 - len)) > 0)
-		len += (size_t)n;
-	buf[len] = '\0';
+	static const char key[] = "oom_kill ";
+	char buf[512];
+	AUTO_CLOSE int fd = -1;
+	if (cgroup_fd >= 0)
+		fd = openat(cgroup_fd, "memory.events", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, buf, sizeof(buf) - 1) : 0;
+	buf[n > 0 ? n : 0] = '\0';
 	const char *at = strstr(buf, key);
 	return at ? strtoull(at + sizeof(key) - 1, NULL, 10) : 0;
+}
+
+void spawn_cgroup_enable(void)
+{
+	static const char want[] = "+memory +pids";
+	AUTO_CLOSE int fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+	/* A custom kernel may lack the controllers: then an OOM kill looks like any SIGKILL. */
+	if (fd >= 0 && write(fd, want, sizeof(want) - 1) < 0)
+		return;
 }

@@ -46,7 +46,10 @@ void spawn_cgroup_kill(int cgroup_fd);
 /* spawn_cgroup_remove() - once it is empty; 0 or -errno. */
 int spawn_cgroup_remove(uint64_t session);
 
-/* spawn_oom_count() - processes that the guest kernel has killed for lack of memory so far. */
-uint64_t spawn_oom_count(void);
+/* spawn_cgroup_enable() - has the cgroups of commands count memory and processes. */
+void spawn_cgroup_enable(void);
+
+/* spawn_oom_count() - processes in it that the kernel has killed for lack of memory so far. */
+uint64_t spawn_oom_count(int cgroup_fd);
 
 #endif

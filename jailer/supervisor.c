@@ -116,8 +116,11 @@ static void on_child(struct evsource *src, uint32_t events)
 	ev.user_usec = (uint64_t)ru.ru_utime.tv_sec * 1000000 + (uint64_t)ru.ru_utime.tv_usec;
 	ev.system_usec = (uint64_t)ru.ru_stime.tv_sec * 1000000 + (uint64_t)ru.ru_stime.tv_usec;
 	tell(s, &ev, NULL, 0);
-	/* Only the engine ends a machine in good order; without its devices it is of no use. */
-	if (strcmp(c->name, "qemu") != 0 && s->deadline_ns == 0)
+	/*
+	 * The engine's end takes the others with it in good order, and they may be seen to end
+	 * first. One that fails leaves a machine that is of no use.
+	 */
+	if (status != 0)
 		kill_all(s);
 	else if (s->deadline_ns == 0)
 		s->deadline_ns = io_now_ns() + GRACE_MS * 1000000ull;

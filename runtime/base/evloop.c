@@ -19,28 +19,37 @@ void evloop_close(struct evloop *loop)
 	loop->epfd = -1;
 }
 
-int evloop_add(struct evloop *loop, struct evsource *src, uint32_t events)
+static int control(struct evloop *loop, int op, struct evsource *src, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = src};
-	src->events = events;
-	return epoll_ctl(loop->epfd, EPOLL_CTL_ADD, src->fd, &ev) < 0 ? -errno : 0;
+	return epoll_ctl(loop->epfd, op, src->fd, &ev) < 0 ? -errno : 0;
+}
+
+int evloop_add(struct evloop *loop, struct evsource *src, uint32_t events)
+{
+	src->events = 0;
+	return evloop_mod(loop, src, events);
 }
 
 int evloop_mod(struct evloop *loop, struct evsource *src, uint32_t events)
 {
 	if (src->events == events)
 		return 0;
-	struct epoll_event ev = {.events = events, .data.ptr = src};
-	if (epoll_ctl(loop->epfd, EPOLL_CTL_MOD, src->fd, &ev) < 0)
-		return -errno;
-	src->events = events;
-	return 0;
+	if (events == 0) {
+		evloop_del(loop, src);
+		return 0;
+	}
+	int ret = control(loop, src->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, src, events);
+	if (ret == 0)
+		src->events = events;
+	return ret;
 }
 
 void evloop_del(struct evloop *loop, struct evsource *src)
 {
-	if (src->fd >= 0)
-		epoll_ctl(loop->epfd, EPOLL_CTL_DEL, src->fd, NULL);
+	if (src->fd >= 0 && src->events)
+		control(loop, EPOLL_CTL_DEL, src, 0);
+	src->events = 0;
 	for (int i = loop->batch_pos; i < loop->batch_len; i++)
 		if (loop->batch[i].data.ptr == src)
 			loop->batch[i].data.ptr = NULL;

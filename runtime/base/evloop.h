@@ -34,7 +34,9 @@ void evloop_close(struct evloop *loop);
 
 /*
  * evloop_add() - starts to watch src->fd for events (EPOLLIN, ...); 0 or -errno.
- * src stays where it is until evloop_del(). A regular file gives -EPERM.
+ * With events 0 nothing at all is reported, not even a hang-up, until evloop_mod() asks for more;
+ * who wants only the hang-up asks for EPOLLHUP. src stays where it is until evloop_del().
+ * A regular file gives -EPERM.
  */
 int evloop_add(struct evloop *loop, struct evsource *src, uint32_t events);
 

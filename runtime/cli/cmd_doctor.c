@@ -156,8 +156,9 @@ static json_t *json_report(const struct host_rows *rows)
 			return NULL;
 		}
 	return json_pack("{s:i, s:b, s:o, s:s, s:o}", "version", JSON_VERSION, "can_run",
-			 rows->can_run, "engine", rows->can_run ? json_text(rows->engine) : json_null(),
-			 "plan", rows->plan, "checks", checks);
+			 rows->can_run, "engine",
+			 rows->can_run ? json_text(rows->engine) : json_null(), "plan", rows->plan,
+			 "checks", checks);
 }
 
 static int print_json(FILE *out, const struct host_rows *rows)
@@ -173,10 +174,11 @@ static int print_json(FILE *out, const struct host_rows *rows)
 
 static void print_help(FILE *out)
 {
-	fprintf(out, "usage: mayfly doctor [options]\n\n"
-		     "Says what this host offers, what mayfly will therefore do, and for each thing\n"
-		     "that could be better the command that improves it. Changes nothing.\n"
-		     "The exit status is 0 if `mayfly run` can work here, else 1.\n\noptions:\n");
+	fprintf(out,
+		"usage: mayfly doctor [options]\n\n"
+		"Says what this host offers, what mayfly will therefore do, and for each thing\n"
+		"that could be better the command that improves it. Changes nothing.\n"
+		"The exit status is 0 if `mayfly run` can work here, else 1.\n\noptions:\n");
 	opt_help(out, doctor_options, ARRAY_SIZE(doctor_options));
 }
 

@@ -77,7 +77,8 @@ static bool parse_mount(char *line, struct mount *m)
 	char *field[FIELDS_MAX];
 	size_t n = 0;
 	char *save = NULL;
-	for (char *w = strtok_r(line, " ", &save); w && n < FIELDS_MAX; w = strtok_r(NULL, " ", &save))
+	for (char *w = strtok_r(line, " ", &save); w && n < FIELDS_MAX;
+	     w = strtok_r(NULL, " ", &save))
 		field[n++] = w;
 	size_t dash = 6;
 	while (dash < n && strcmp(field[dash], "-") != 0)

@@ -73,7 +73,7 @@ static int end_child(pid_t pid)
 	kill(-pid, SIGKILL);
 	while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0)
 		if (errno != EINTR)
-			return 0; /* the caller ignores SIGCHLD: the status is lost, the child gone */
+			return 0; /* somebody ignores SIGCHLD: the child is gone, unasked */
 	return info.si_code == CLD_EXITED && info.si_status == 0 ? 0 : -ECANCELED;
 }
 
@@ -111,7 +111,7 @@ static int run_program(void *arg, int out_fd)
 {
 	const struct program *p = arg;
 	/* Without colours, translations and whatever else a caller's environment could bring. */
-	char *const env[] = {(char *)(uintptr_t)"LC_ALL=C", NULL};
+	char *const env[] = {(char *)(uintptr_t) "LC_ALL=C", NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(null, 2) < 0)
 		return EXEC_FAILED;

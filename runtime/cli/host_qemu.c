@@ -56,7 +56,7 @@ void host_qemu_look(struct host_qemu *q)
 {
 	char answer[ANSWER_MAX];
 	char link[64];
-	char *const argv[] = {(char *)(uintptr_t)TCG_QEMU, (char *)(uintptr_t)"--version", NULL};
+	char *const argv[] = {(char *)(uintptr_t)TCG_QEMU, (char *)(uintptr_t) "--version", NULL};
 	*q = (struct host_qemu){0};
 	AUTO_CLOSE int fd = paths_which(TCG_QEMU);
 	if (fd < 0)

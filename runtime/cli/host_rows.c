@@ -64,8 +64,8 @@ static void row_host(struct host_row *r, const struct host_facts *f)
 {
 	bool right = strcmp(f->uts.machine, "x86_64") == 0;
 	value(r, "%s", f->uts.machine);
-	say(r, right ? HOST_ROWS_OK : HOST_ROWS_MISSING, "%s %s on %s, %ld CPU%s%s",
-	    f->uts.sysname, f->uts.release, f->uts.machine, f->cpus, f->cpus == 1 ? "" : "s",
+	say(r, right ? HOST_ROWS_OK : HOST_ROWS_MISSING, "%s %s on %s, %ld CPU%s%s", f->uts.sysname,
+	    f->uts.release, f->uts.machine, f->cpus, f->cpus == 1 ? "" : "s",
 	    right ? "" : "; this version runs on x86_64 only");
 }
 
@@ -78,8 +78,8 @@ static void row_user(struct host_row *r, const struct host_facts *f)
 		say(r, HOST_ROWS_OK, "ordinary user (uid %u)", f->uid);
 	else
 		say(r, HOST_ROWS_OK,
-		    "ordinary user (uid %u); the kernel lets only root drop supplementary groups, so "
-		    "a machine's processes keep the %d of yours",
+		    "ordinary user (uid %u); the kernel lets only root drop supplementary groups, "
+		    "so a machine's processes keep the %d of yours",
 		    f->uid, f->groups);
 }
 
@@ -105,8 +105,7 @@ static void row_nofile(struct host_row *r, const struct host_facts *f)
 	bool enough = f->nofile_hard >= NOFILE_ENOUGH;
 	value(r, "%" PRIu64, f->nofile_hard);
 	say(r, enough ? HOST_ROWS_OK : HOST_ROWS_NOTE, "hard limit of %" PRIu64 " open files%s",
-	    f->nofile_hard,
-	    enough ? "" : "; works, but large shared trees get slower below 4096");
+	    f->nofile_hard, enough ? "" : "; works, but large shared trees get slower below 4096");
 	if (!enough)
 		fix(r, f, "prlimit --pid $$ --nofile=20000:20000");
 }
@@ -165,7 +164,8 @@ static void row_qemu(struct host_row *r, const struct host_facts *f)
 	const struct host_qemu *q = &f->qemu;
 	const unsigned *v = q->version;
 	if (!q->found) {
-		say(r, HOST_ROWS_MISSING, "qemu-system-x86_64 is not in PATH; the tcg engine needs it");
+		say(r, HOST_ROWS_MISSING,
+		    "qemu-system-x86_64 is not in PATH; the tcg engine needs it");
 	} else if (q->error) {
 		say(r, HOST_ROWS_MISSING, "%.400s --version tells no version: %s", q->path,
 		    qemu_problem(q->error));
@@ -213,7 +213,8 @@ static void row_file(struct host_row *r, const struct host_file *file, const cha
 {
 	if (!file->error) {
 		value(r, "%.*s", (int)sizeof(r->value) - 1, file->path);
-		say(r, HOST_ROWS_OK, "%.*s", HOST_ROWS_TEXT_MAX - 1, file->path);
+		say(r, HOST_ROWS_OK, "%.*s", HOST_ROWS_TEXT_MAX - 1,
+		    file->path[0] ? file->path : name);
 		return;
 	}
 	say(r, HOST_ROWS_MISSING, "guest/%s, beside mayfly or in ../lib/mayfly: %s", name,
@@ -256,9 +257,9 @@ static void row_user_ns(struct host_row *r, const struct host_facts *f)
 	}
 	say(r, HOST_ROWS_NOTE, "%s: %s%s", host_kernel_step_name(k->user_ns.step),
 	    strerror(k->user_ns.error),
-	    plain	    ? "; as root the others work without it"
+	    plain	  ? "; as root the others work without it"
 	    : f->uid == 0 ? "; a container that forbids unshare?"
-			    : "; jails for ordinary users will need it");
+			  : "; jails for ordinary users will need it");
 	fix_user_ns(r, f);
 }
 
@@ -277,8 +278,9 @@ static void row_cgroup(struct host_row *r, const struct host_facts *f)
 		size_t n = strlen(to);
 		snprintf(to + n, sizeof(can) - n, "%s%s", n ? ", " : "", host_cgroup_ctl_name(i));
 	}
-	say(r, *cannot ? HOST_ROWS_NOTE : HOST_ROWS_OK, "%s; limits %s%s%s%s%s (not set in this version)",
-	    r->value, *can ? "can be set here: " : "", can, *can && *cannot ? "; " : "",
+	say(r, *cannot ? HOST_ROWS_NOTE : HOST_ROWS_OK,
+	    "%s; limits %s%s%s%s%s (not set in this version)", r->value,
+	    *can ? "can be set here: " : "", can, *can && *cannot ? "; " : "",
 	    *cannot ? "can't be set here: " : "", cannot);
 	/* v1 knows no delegation that could be had by a command. */
 	if (*cannot && cg->kind == HOST_CGROUP_V2 && f->uid != 0)

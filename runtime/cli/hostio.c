@@ -41,21 +41,19 @@ int hostio_open(struct hostio *h, struct evloop *loop, int fd, evsource_fn *fn, 
 		}
 	}
 	/* /dev/null and its like are always ready, which epoll says by refusing them. */
-	int ret = h->kind == HOSTIO_FILE ? 0 : evloop_add(loop, &h->src, 0);
+	int ret = h->kind == HOSTIO_FILE ? 0 : evloop_add(loop, &h->src, EPOLLIN | EPOLLOUT);
 	if (ret == -EPERM) {
 		h->kind = HOSTIO_FILE;
 		ret = 0;
-	} else if (h->kind != HOSTIO_FILE) {
-		evloop_del(loop, &h->src);
 	}
+	evloop_del(loop, &h->src);
 	return ret;
 }
 
 void hostio_close(struct hostio *h)
 {
-	if (h->watched)
+	if (h->loop)
 		evloop_del(h->loop, &h->src);
-	h->watched = false;
 	if (h->own_fd)
 		close_fd(&h->src.fd);
 	free(h->buf);
@@ -66,19 +64,8 @@ void hostio_close(struct hostio *h)
 
 void hostio_want(struct hostio *h, uint32_t events)
 {
-	if (h->kind == HOSTIO_FILE)
-		return;
-	if (h->done)
-		events = 0;
-	/* Off the loop while nothing is wanted: a hang-up would be reported for ever. */
-	if (events && !h->watched)
-		h->watched = evloop_add(h->loop, &h->src, events) == 0;
-	else if (events)
-		evloop_mod(h->loop, &h->src, events);
-	else if (h->watched)
-		evloop_del(h->loop, &h->src);
-	if (!events)
-		h->watched = false;
+	if (h->kind != HOSTIO_FILE)
+		evloop_mod(h->loop, &h->src, h->done ? 0 : events);
 }
 
 static bool ready_now(const struct hostio *h, short events)

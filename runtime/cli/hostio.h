@@ -27,7 +27,6 @@ struct hostio {
 	struct evloop *loop;
 	enum hostio_kind kind;
 	bool own_fd;
-	bool watched;
 	bool done; /* stdin: at its end; output: closed, data is dropped */
 	int error; /* why it is done, 0: in good order */
 	uint8_t *buf; /* output: PROTO_WINDOW bytes, a ring */

@@ -56,7 +56,7 @@ struct run {
 	struct evsource owner, report, console, signals;
 	struct run_log log[MACHINE_LOGS];
 	bool machine_gone; /* the supervisor said CLEAN, or died */
-	int first_death;   /* enum machine_process of the first to end, -1: none */
+	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
 	bool got_panic;
 	char panic[256];

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define CREDIT_STEP (PROTO_WINDOW / 4)
+#define PUMP_ROUNDS 8
 
 static int words_pack(struct run_words *w, char *const *list, const char *what, struct err *e)
 {
@@ -92,16 +93,17 @@ static int send_all_words(struct run *r)
 	return frame_send(&r->command, &f);
 }
 
-static void pump_stdin(struct run *r)
+/* Returns true if there may be more to read once the queue has room again. */
+static bool pump_stdin(struct run *r)
 {
 	uint8_t buf[PROTO_DATA_MAX];
-	if (r->phase != RUN_RUNNING || r->in.done || r->command_src.fd < 0)
-		return;
-	for (int i = 0; i < 8 && r->in_credit > 0 && frame_room(&r->command); i++) {
+	if (r->phase != RUN_RUNNING || r->in.done)
+		return false;
+	while (r->in_credit > 0 && frame_room(&r->command)) {
 		ssize_t n = hostio_read(&r->in, buf, MIN(sizeof(buf), (size_t)r->in_credit));
 		if (n == -EAGAIN) {
 			hostio_want(&r->in, EPOLLIN);
-			return;
+			return false;
 		}
 		if (n <= 0) {
 			if (n < 0)
@@ -109,13 +111,13 @@ static void pump_stdin(struct run *r)
 			hostio_close(&r->in);
 			if (frame_send_eof(&r->command, MAYFLY__STREAM__STDIN) == 0)
 				r->in_eof_sent = true;
-			return;
+			return false;
 		}
 		r->in_credit -= (uint32_t)n;
 		frame_send_data(&r->command, MAYFLY__STREAM__STDIN, buf, (size_t)n);
 	}
-	/* A file is always ready: what stopped us is room or credit, which comes as an event. */
-	hostio_want(&r->in, r->in_credit > 0 && frame_room(&r->command) ? EPOLLIN : 0);
+	hostio_want(&r->in, 0);
+	return r->in_credit > 0;
 }
 
 static void pump_output(struct run *r, int i)
@@ -143,19 +145,34 @@ static void stop(struct run *r)
 	close_fd(&r->command_src.fd);
 }
 
+/* Queues words and stdin and writes them. Returns 1 if some is left, 0 if not, -errno. */
+static int pump_in(struct run *r)
+{
+	/* A bound, so that output and signals get their turn; EPOLLOUT brings us back. */
+	for (int i = 0; i < PUMP_ROUNDS; i++) {
+		bool more = false;
+		if (r->phase >= RUN_STARTING && !r->words_done) {
+			int ret = send_all_words(r);
+			if (ret < 0)
+				return ret;
+			more = !r->words_done;
+		}
+		if (r->words_done)
+			more = pump_stdin(r);
+		int left = frame_flush(&r->command);
+		if (left != 0 || !more)
+			return left;
+	}
+	return 1;
+}
+
 void run_command_pump(struct run *r)
 {
-	int left = 0;
-	if (r->command_src.fd >= 0 && r->phase >= RUN_STARTING)
-		left = send_all_words(r);
-	if (left >= 0 && r->words_done)
-		pump_stdin(r);
 	for (int i = 0; i < 2; i++)
 		pump_output(r, i);
 	if (r->command_src.fd < 0)
 		return;
-	if (left >= 0)
-		left = frame_flush(&r->command);
+	int left = pump_in(r);
 	if (left < 0)
 		stop(r);
 	else

@@ -36,10 +36,11 @@ static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
 	log_info("%s ended with status 0x%x, %llu KiB at most, %llu us user, %llu us system",
 		 ev->process, (unsigned)ev->status, (unsigned long long)ev->max_rss_kib,
 		 (unsigned long long)ev->user_usec, (unsigned long long)ev->system_usec);
-	if (which < 0 || r->first_death >= 0)
-		return;
-	r->first_death = which;
-	r->first_status = ev->status;
+	/* When the engine ends the others follow in good order, and may be seen to end first. */
+	if (which >= 0 && r->first_death < 0 && ev->status != 0) {
+		r->first_death = which;
+		r->first_status = ev->status;
+	}
 	if (r->phase < RUN_DYING)
 		r->phase = RUN_DYING;
 }
@@ -220,20 +221,13 @@ static void judge_process(struct run *r)
 void run_machine_judge(struct run *r)
 {
 	bool booted = r->verdict.t.ready != 0;
-	if (r->first_death != MACHINE_QEMU) {
-		if (r->first_death >= 0)
-			judge_process(r);
-		verdict_set(&r->verdict, VERDICT_JAILER_KILLED, "the machine ended for no reason");
-		return;
-	}
-	if (!WIFEXITED(r->first_status) || WEXITSTATUS(r->first_status) != 0) {
+	if (r->first_death >= 0)
 		judge_process(r);
-	} else if (r->got_panic) {
+	else if (r->got_panic)
 		verdict_set(&r->verdict, VERDICT_GUEST_PANIC, "the guest's kernel panicked%s: %s",
 			    booted ? "" : " while booting", r->panic);
-	} else {
+	else
 		verdict_set(&r->verdict, VERDICT_GUEST_RESET, "the guest reset itself%s%s%s",
 			    booted ? "" : " before it was ready",
 			    r->last_line[0] ? "; its console said last: " : "", r->last_line);
-	}
 }

@@ -37,6 +37,7 @@ bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
 	vsnprintf(v->message, sizeof(v->message), fmt, ap);
 	va_end(ap);
 	v->reason = r;
+	v->t.stop = io_now_ns();
 	return true;
 }
 
@@ -98,7 +99,7 @@ struct phase {
 
 #define PHASES 7
 
-/* A point that was not reached ends the phase before it where the run ended. */
+/* The phase in which a run was cut short lasts until the verdict; those after it are empty. */
 static void phases(const struct verdict *v, struct phase p[PHASES])
 {
 	const struct verdict_times *t = &v->t;
@@ -108,12 +109,10 @@ static void phases(const struct verdict *v, struct phase p[PHASES])
 						  "exec",  "command", "teardown"};
 	uint64_t last = t->start;
 	for (unsigned i = 0; i < PHASES; i++) {
-		uint64_t to = at[i + 1] ? at[i + 1] : last;
+		uint64_t to = at[i + 1] ? at[i + 1] : t->stop;
 		p[i] = (struct phase){names[i], last, MAX(to, last)};
 		last = p[i].to;
 	}
-	/* What was cut short has no points behind it: the rest belongs to the teardown. */
-	p[PHASES - 1].to = MAX(t->end, last);
 }
 
 static json_t *times_json(const struct verdict *v)

@@ -48,6 +48,7 @@ struct verdict_times {
 	uint64_t ready;
 	uint64_t exec; /* the command's program runs */
 	uint64_t exit;
+	uint64_t stop; /* the verdict was made */
 	uint64_t end;
 };
 

@@ -132,8 +132,8 @@ int probe_cache_key(int dev_fd, char *key, size_t size)
 	if (uname(&uts) < 0 || fstat(dev_fd, &st) < 0)
 		return -errno;
 	/* A reloaded module gets a new node, hence a new inode. */
-	int n = snprintf(key, size, "%s %s %ju:%ju:%ju", boot_id, uts.release,
-			 (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (uintmax_t)st.st_rdev);
+	int n = snprintf(key, size, "%s %s %ju:%ju:%ju", boot_id, uts.release, (uintmax_t)st.st_dev,
+			 (uintmax_t)st.st_ino, (uintmax_t)st.st_rdev);
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
@@ -178,8 +178,8 @@ static int cache_parse(const char *text, const char *key, uint64_t now_s, uint64
 int probe_cache_load(int dir_fd, const char *key, uint64_t now_s, uint64_t *loop_ns)
 {
 	/* O_NONBLOCK: a FIFO under this name must not hold us. */
-	AUTO_CLOSE int fd = openat(dir_fd, PROBE_CACHE_NAME,
-				   O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_CLOSE int fd =
+		openat(dir_fd, PROBE_CACHE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? -ENOENT : -EINVAL;
 	struct stat st;
@@ -202,10 +202,9 @@ int probe_cache_store(int dir_fd, const char *key, uint64_t now_s, uint64_t loop
 	if (n < 0 || (size_t)n >= sizeof(text))
 		return -ENAMETOOLONG;
 	/* One fixed name, so that a killed writer leaves no trail; readers check every byte. */
-	AUTO_CLOSE int fd = openat(dir_fd, PROBE_CACHE_TEMP,
-				   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW |
-					   O_NONBLOCK,
-				   0600);
+	AUTO_CLOSE int fd =
+		openat(dir_fd, PROBE_CACHE_TEMP,
+		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return -errno;
 	int ret = io_write_full(fd, text, (size_t)n);
@@ -260,7 +259,8 @@ static int vm_reset_cpu(int vcpu)
 
 static int vm_memory(struct probe_vm *v)
 {
-	v->page = mmap(NULL, GUEST_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	v->page =
+		mmap(NULL, GUEST_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (v->page == MAP_FAILED) {
 		v->page = NULL;
 		return -errno;
@@ -335,7 +335,7 @@ static uint64_t cpu_now_ns(void)
 
 /* Runs the loop once: a sample, finished or not, or false with the reason in out. */
 static bool take_sample(struct probe_vm *v, timer_t timer, struct probe_sample *s,
-		       struct probe_result *out)
+			struct probe_result *out)
 {
 	struct itimerspec on = {.it_value.tv_nsec = (long)PROBE_CUT_NS};
 	struct itimerspec off = {0};
@@ -352,10 +352,12 @@ static bool take_sample(struct probe_vm *v, timer_t timer, struct probe_sample *
 		return no(out, "KVM can't run kernel-mode code: %s", strerror(code));
 	if (ret < 0) {
 		ret = vm_reset_cpu(v->vcpu);
-		return ret < 0 ? no(out, "KVM can't reset a virtual CPU: %s", strerror(-ret)) : true;
+		return ret < 0 ? no(out, "KVM can't reset a virtual CPU: %s", strerror(-ret))
+			       : true;
 	}
 	if (v->run->exit_reason != KVM_EXIT_IO || v->run->io.port != GUEST_PORT)
-		return no(out, "KVM can't run kernel-mode code: exit reason %u instead of a port write",
+		return no(out,
+			  "KVM can't run kernel-mode code: exit reason %u instead of a port write",
 			  v->run->exit_reason);
 	return true;
 }
@@ -368,7 +370,7 @@ static void drain_signal(const sigset_t *set)
 }
 
 static void take_samples(struct probe_vm *v, timer_t timer, const sigset_t *set,
-			struct probe_result *out)
+			 struct probe_result *out)
 {
 	struct probe_sample s[PROBE_SAMPLES];
 	uint64_t best = UINT64_MAX;
@@ -452,7 +454,8 @@ static int open_device(struct probe_result *out)
 	else if (code == EACCES)
 		explain_denied(out);
 	else if (code == EPERM)
-		no(out, "no permission for " PROBE_DEVICE " (the container's device rules forbid it)");
+		no(out,
+		   "no permission for " PROBE_DEVICE " (the container's device rules forbid it)");
 	else if (code == ENODEV || code == ENXIO)
 		no(out, PROBE_DEVICE " has no driver: is the kvm module loaded?");
 	else

@@ -29,6 +29,10 @@
 
 #define FS_BUDGET_BYTES (256u << 20)
 
+/* After an ESTALE the guest looks names up again: for so many lookups what is found is held open,
+ * so that the request which then comes can't meet yet another file. */
+#define FS_CAREFUL_LOOKUPS 64u
+
 struct fs_limits {
 	size_t max_bytes;    /* nodes and names together */
 	unsigned max_cached; /* O_PATH descriptors beside the views' own */
@@ -44,6 +48,7 @@ struct fs {
 	int proc_fd; /* /proc/self/fd; also the working directory */
 	bool map_ids;
 	bool no_xattr;
+	unsigned careful; /* lookups left of FS_CAREFUL_LOOKUPS */
 	uid_t own_uid;
 	gid_t own_gid;
 	uint32_t uid, gid;

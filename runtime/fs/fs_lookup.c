@@ -11,6 +11,9 @@
 #define MS_PER_S 1000u
 #define NS_PER_MS 1000000u
 
+/* How often a file may be replaced under our eyes before the guest gets what it gets. */
+#define CAREFUL_TRIES 4u
+
 static void entry_head(const struct fs *fs, const struct fs_node *dir, const struct fs_node *n,
 		       struct fuse_entry_out *out)
 {
@@ -104,6 +107,29 @@ int fs_lookup(struct fs *fs, struct fs_node *dir, int dirfd, const char *name,
 	else
 		fs_attr_fill(fs, n, &stx, &out->attr);
 	return 0;
+}
+
+int fs_lookup_careful(struct fs *fs, struct fs_node *dir, const char *name,
+		      struct fuse_entry_out *out)
+{
+	int ret = 0;
+	/* Forgetting the last child must not take the directory with it while we use it. */
+	dir->nlookup++;
+	for (unsigned i = 0; i < CAREFUL_TRIES; i++) {
+		ret = fs_lookup(fs, dir, -1, name, out);
+		if (ret < 0)
+			break;
+		struct fs_node *n = fs_node_get(&fs->nodes, out->nodeid);
+		int fd = n->key.kind == FS_KIND_REAL ? fs_cache_fd(fs, n) : -EINVAL;
+		if (fd >= 0)
+			n->flags |= FS_NODE_TOLD;
+		if (fd != -ESTALE || (n->flags & FS_NODE_PINNED) || i + 1 == CAREFUL_TRIES)
+			break;
+		/* Replaced between the two: this lookup never happened. */
+		fs_node_forget(&fs->nodes, n, 1);
+	}
+	fs_node_forget(&fs->nodes, dir, 1);
+	return ret;
 }
 
 int fs_lookup_attr(struct fs *fs, struct fs_node *n, struct fuse_attr_out *out)

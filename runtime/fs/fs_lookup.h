@@ -17,6 +17,13 @@ struct fs;
 int fs_lookup(struct fs *fs, struct fs_node *dir, int dirfd, const char *name,
 	      struct fuse_entry_out *out);
 
+/*
+ * fs_lookup_careful() - fs_lookup() for a guest that was told ESTALE just now: what it finds
+ * stays found, even if the host replaces it before the next request.
+ */
+int fs_lookup_careful(struct fs *fs, struct fs_node *dir, const char *name,
+		      struct fuse_entry_out *out);
+
 /* fs_lookup_attr() - attributes of a node and how long they hold; 0 or -errno. */
 int fs_lookup_attr(struct fs *fs, struct fs_node *n, struct fuse_attr_out *out);
 

@@ -31,7 +31,7 @@ enum fs_kind {
 
 #define FS_NODE_PINNED 1u   /* named by the configuration: never freed, its fd never closed */
 #define FS_NODE_UNHASHED 2u /* its inode number now belongs to another file */
-#define FS_NODE_TOLD 4u	    /* the guest was told ESTALE once to make it look again */
+#define FS_NODE_TOLD 4u	    /* the guest has just been made to look again: open it as it is */
 
 /* Who a file is. */
 struct fs_key {

@@ -101,11 +101,16 @@ static int op_lookup(struct call *c)
 {
 	const char *name = (const char *)c->arg;
 	struct fuse_entry_out e;
+	uint32_t ttl = fs_attr_ttl_ms(c->fs, c->node);
 	int ret = fs_tree_name_ok(name);
 	if (ret < 0)
 		return ret;
-	ret = fs_lookup(c->fs, c->node, -1, name, &e);
-	uint32_t ttl = fs_attr_ttl_ms(c->fs, c->node);
+	if (c->fs->careful > 0) {
+		c->fs->careful--;
+		ret = fs_lookup_careful(c->fs, c->node, name, &e);
+	} else {
+		ret = fs_lookup(c->fs, c->node, -1, name, &e);
+	}
 	if (ret == -ENOENT && ttl >= FS_TTL_LONG_MS) {
 		/* Node 0: there is no such name, and the guest may remember that. */
 		e = (struct fuse_entry_out){.entry_valid = ttl / 1000};
@@ -376,6 +381,8 @@ size_t fs_ops_serve(struct fs *fs, const void *msg, size_t len, void *out, size_
 		.fd = -1,
 	};
 	int ret = in.len == len ? dispatch(&c, &in) : -EINVAL;
+	if (ret == -ESTALE)
+		fs->careful = FS_CAREFUL_LOOKUPS;
 	if (silent)
 		return 0;
 	head.unique = in.unique;

@@ -96,10 +96,8 @@ static int entry_add(struct fs *fs, const Mayfly__FsEntry *e, uint32_t parent, u
 	if (ret < 0)
 		return err_errno(err, -ret, "node of '%s'", e->name);
 	n->flags |= FS_NODE_PINNED;
-	if (e->fd >= 0) {
+	if (e->fd >= 0)
 		n->fd = e->fd;
-		fs->tree.view[key.view].node = n->self;
-	}
 	fs->tree.entry[fs->tree.nentries++] = n->self;
 	for (size_t i = 0; i < e->n_entry && ret == 0; i++)
 		ret = entry_add(fs, e->entry[i], n->self, depth + 1, err);

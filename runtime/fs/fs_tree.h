@@ -19,7 +19,6 @@ typedef struct Mayfly__FsEntry Mayfly__FsEntry;
 /* A host file, directory or symlink that the configuration shows. Its node is pinned. */
 struct fs_view {
 	uint64_t mnt_id;
-	uint32_t node;
 	uint32_t cache_ms;
 };
 

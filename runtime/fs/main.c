@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define CONFIG_MAX (1u << 20)
 
@@ -52,7 +53,8 @@ static int check_socket(int sock, struct err *err)
 		return err_errno(err, errno, "descriptor %d of the device", sock);
 	if (type != SOCK_SEQPACKET)
 		return err_set(err, EINVAL, "descriptor %d is not SOCK_SEQPACKET", sock);
-	return io_set_cloexec(sock, 1);
+	int ret = io_set_cloexec(sock, 1);
+	return ret < 0 ? err_errno(err, -ret, "descriptor %d of the device", sock) : 0;
 }
 
 /* The soft limit goes up to the hard one; half of that is for the node cache. */
@@ -78,6 +80,7 @@ static int serve(struct fs *fs, int config_fd, struct err *err)
 	struct fs_limits limits;
 	int sock = -1;
 	int ret = load_config(config_fd, &cfg, err);
+	close(config_fd);
 	if (ret == 0) {
 		sock = cfg->socket_fd;
 		log_init("mayfly-fs", (enum log_level)MIN(cfg->log_level, LOG_LEVELS - 1u));

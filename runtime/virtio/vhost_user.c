@@ -88,7 +88,7 @@ static void on_kick(struct evsource *src, uint32_t events)
 	(void)events;
 	uint64_t count;
 	ssize_t n = read(src->fd, &count, sizeof(count));
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+	if (n != sizeof(count) && !(n < 0 && (errno == EAGAIN || errno == EINTR))) {
 		/* Not an eventfd after all: watching it further would spin. */
 		evloop_del(vu->dev->loop, src);
 		close_fd(&src->fd);

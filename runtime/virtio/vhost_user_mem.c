@@ -18,7 +18,8 @@ static int region_map(struct gmem *mem, const struct vu_mem_region *r, int fd)
 	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0)
 		return -EPERM;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	if (r->mmap_offset % page != 0 || r->size == 0 ||
+	/* Ring pointers are aligned as their guest addresses are only if the regions are. */
+	if (r->mmap_offset % page != 0 || r->gpa % page != 0 || r->size == 0 ||
 	    !range_inside(r->mmap_offset, r->size, (uint64_t)st.st_size))
 		return -EINVAL;
 	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,

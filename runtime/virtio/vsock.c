@@ -122,8 +122,7 @@ static void free_conn(struct vsock *v, struct vsock_conn *c)
 		TAILQ_REMOVE(&v->ready, c, ready_link);
 	LIST_REMOVE(c, hash_link);
 	vsock_conn_free(c);
-	if (--v->count == 0)
-		tick_arm(v, false);
+	v->count--;
 }
 
 static uint32_t fill_rst(struct vsock *v)
@@ -310,7 +309,8 @@ static void on_tick(struct evsource *src, uint32_t events)
 	ssize_t r = read(src->fd, &n, sizeof(n));
 	(void)r;
 	uint64_t now = io_now_ns();
-	vsock_mux_expire(v->mux, now);
+	if (vsock_mux_expire(v->mux, now) == 0 && v->count == 0)
+		tick_arm(v, false);
 	for (unsigned i = 0; i < HASH_SIZE; i++) {
 		struct vsock_conn *c;
 		LIST_FOREACH(c, &v->hash[i], hash_link)
@@ -361,6 +361,11 @@ static int host_connects(int sock, uint32_t guest_port, void *arg)
 	return -EADDRINUSE;
 }
 
+static void handshake_begins(void *arg)
+{
+	tick_arm(arg, true);
+}
+
 static int add_timers(struct vsock *v)
 {
 	v->again = (struct evsource){
@@ -388,7 +393,7 @@ int vsock_create(struct virtio_dev **out, struct evloop *loop, const struct vsoc
 	v->again.fd = v->tick.fd = -1;
 	v->guest_cid = cfg->guest_cid;
 	v->conn_events = (struct vsock_conn_events){conn_ready, conn_over, v};
-	struct vsock_mux_events me = {host_connects, v};
+	struct vsock_mux_events me = {host_connects, handshake_begins, v};
 	int ret = add_timers(v);
 	if (ret == 0)
 		ret = vsock_mux_create(&v->mux, loop, listen_fd, control_fd, &me);

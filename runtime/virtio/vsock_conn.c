@@ -32,7 +32,7 @@ static uint32_t peer_room(const struct vsock_conn *c)
 
 static void watch(struct vsock_conn *c)
 {
-	uint32_t ev = 0;
+	uint32_t ev = EPOLLHUP;
 	bool may_read = c->state == VSOCK_OPEN && !c->host_no_send && !c->guest_no_recv &&
 			peer_room(c) > 0 && !(c->pending & OP_BIT(VSOCK_OP_RW));
 	if (c->sock.fd < 0)
@@ -95,7 +95,7 @@ int vsock_conn_open(struct vsock_conn **out, struct evloop *loop,
 	c->local_port = local_port;
 	c->peer_port = peer_port;
 	c->sock = (struct evsource){.fd = sock, .fn = on_socket, .arg = c};
-	int ret = evloop_add(loop, &c->sock, 0);
+	int ret = evloop_add(loop, &c->sock, EPOLLHUP);
 	if (ret < 0) {
 		free(c);
 		return ret;
@@ -273,6 +273,12 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_hdr *h, const st
 {
 	if (c->state == VSOCK_DEAD)
 		return;
+	if (c->pending & OP_BIT(VSOCK_OP_RST)) {
+		/* It is over for us; nothing that the guest still says changes that. */
+		if (h->op == VSOCK_OP_RST)
+			conn_dead(c);
+		return;
+	}
 	c->peer_buf_alloc = h->buf_alloc;
 	c->peer_fwd_cnt = h->fwd_cnt;
 	switch (h->op) {

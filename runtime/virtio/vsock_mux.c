@@ -98,10 +98,13 @@ static void on_listener(struct evsource *src, uint32_t events)
 		p->sock = (struct evsource){.fd = fd, .fn = on_handshake, .arg = p};
 		p->have = 0;
 		p->deadline_ns = io_now_ns() + HANDSHAKE_NS;
-		if (evloop_add(m->loop, &p->sock, EPOLLIN) < 0)
+		if (evloop_add(m->loop, &p->sock, EPOLLIN) < 0) {
 			p->sock.fd = -1;
-		else
-			steal_fd(&fd);
+			return;
+		}
+		steal_fd(&fd);
+		if (m->events.pending)
+			m->events.pending(m->events.arg);
 		return;
 	}
 	log_guest(&m->limit, "vsock: too many unfinished handshakes, one refused");
@@ -160,9 +163,16 @@ int vsock_mux_dial(struct vsock_mux *m, uint32_t port, uint32_t src_port)
 	return steal_fd(&fd);
 }
 
-void vsock_mux_expire(struct vsock_mux *m, uint64_t now_ns)
+unsigned vsock_mux_expire(struct vsock_mux *m, uint64_t now_ns)
 {
-	for (size_t i = 0; i < VSOCK_MUX_MAX_PENDING; i++)
-		if (m->pending[i].sock.fd >= 0 && now_ns >= m->pending[i].deadline_ns)
+	unsigned left = 0;
+	for (size_t i = 0; i < VSOCK_MUX_MAX_PENDING; i++) {
+		if (m->pending[i].sock.fd < 0)
+			continue;
+		if (now_ns >= m->pending[i].deadline_ns)
 			pending_close(&m->pending[i]);
+		else
+			left++;
+	}
+	return left;
 }

@@ -19,6 +19,8 @@ struct vsock_mux;
 struct vsock_mux_events {
 	/* A host program asked for a guest port; takes the socket and returns 0, or -errno. */
 	int (*connect)(int sock, uint32_t guest_port, void *arg);
+	/* A handshake has begun: vsock_mux_expire() is to be called until none is left. */
+	void (*pending)(void *arg);
 	void *arg;
 };
 
@@ -39,8 +41,11 @@ void vsock_mux_destroy(struct vsock_mux *m);
  */
 int vsock_mux_dial(struct vsock_mux *m, uint32_t port, uint32_t src_port);
 
-/* vsock_mux_expire() - drops handshakes that take longer than 2 s; call it about once a second. */
-void vsock_mux_expire(struct vsock_mux *m, uint64_t now_ns);
+/*
+ * vsock_mux_expire() - drops handshakes that take longer than 2 s; call it about once a second.
+ * Returns how many are left.
+ */
+unsigned vsock_mux_expire(struct vsock_mux *m, uint64_t now_ns);
 
 /*
  * vsock_mux_parse() - reads "CONNECT <port>\n", the verb in any case.

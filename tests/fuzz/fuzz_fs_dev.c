@@ -47,7 +47,8 @@ static uint8_t take(struct input *in)
 
 static const uint8_t *take_bytes(struct input *in, size_t *len)
 {
-	*len = MIN((size_t)take(in), in->left);
+	size_t want = take(in);
+	*len = MIN(want, in->left);
 	const uint8_t *p = in->p;
 	in->p += *len;
 	in->left -= *len;
@@ -199,7 +200,8 @@ static void step(struct machine *m, struct input *in)
 		queues_start(m);
 		break;
 	case 7:
-		off = take(in) * 256u + take(in);
+		off = take(in) * 256u;
+		off += take(in);
 		bytes = take_bytes(in, &len);
 		memcpy(m->guest.mem + off, bytes, len);
 		break;

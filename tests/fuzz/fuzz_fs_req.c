@@ -22,7 +22,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int tree_fd;
+static int tree_fd, start_dir;
 static struct stat inside[TREE_MAX];
 static unsigned ninside;
 
@@ -63,7 +63,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	must(mkdtemp(tree_path) != NULL, "mkdtemp");
+	start_dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	must(start_dir >= 0 && mkdtemp(tree_path) != NULL, "mkdtemp");
 	atexit(remove_tree);
 	tree_fd = open(tree_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	make_file("file");
@@ -175,6 +176,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	fs_destroy(s.fs);
 	free(s.fs);
+	/* fs_init() moved to /proc/self/fd; libFuzzer's paths are relative to here. */
+	must(fchdir(start_dir) == 0, "going back");
 	struct stat st;
 	must(fstatat(tree_fd, "file", &st, 0) == 0 && st.st_size == 4, "the tree changed");
 	return 0;

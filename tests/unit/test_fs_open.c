@@ -125,6 +125,34 @@ static void test_replacement_is_seen_at_open(void **state)
 	assert_int_equal(fx_open(&fx, old, O_RDONLY), 0);
 }
 
+/* Replaced again between the guest's second lookup and its second open. */
+static void test_race_after_stale(void **state)
+{
+	(void)state;
+	char buf[8] = "";
+	struct fuse_entry_out e;
+	uint64_t share = fx_walk(&fx, "share");
+	uint64_t file = fx_walk(&fx, "share/suid");
+	fx_write(&fx, "tmp", "second");
+	assert_int_equal(renameat(fx.dirfd, "tmp", fx.dirfd, "suid"), 0);
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), -ESTALE);
+	assert_int_equal(fx_lookup(&fx, share, "suid", &e), 0);
+	fx_write(&fx, "tmp", "third");
+	assert_int_equal(renameat(fx.dirfd, "tmp", fx.dirfd, "suid"), 0);
+	assert_int_equal(fx_open(&fx, e.nodeid, O_RDONLY), 0);
+	assert_int_equal(pread(fx.reply_fd, buf, sizeof(buf), 0), 6);
+	assert_memory_equal(buf, "second", 6);
+	assert_int_equal(fx_open(&fx, e.nodeid, O_RDONLY), -ESTALE);
+	/* A directory that only its child keeps alive, looked up with care. */
+	assert_int_equal(fx_lookup(&fx, share, "d1", &e), 0);
+	uint64_t d1 = e.nodeid;
+	assert_int_equal(fx_lookup(&fx, d1, "d2", &e), 0);
+	fx_forget(&fx, d1, 1);
+	assert_int_equal(fx_lookup(&fx, d1, "d2", &e), 0);
+	assert_int_equal(fx_lookup(&fx, d1, "none", &e), -ENOENT);
+	fx_forget(&fx, e.nodeid, 99);
+}
+
 static void test_unreadable(void **state)
 {
 	(void)state;
@@ -143,6 +171,7 @@ int main(void)
 		T(test_only_regular_files),
 		T(test_change_is_seen_at_open),
 		T(test_replacement_is_seen_at_open),
+		T(test_race_after_stale),
 		T(test_unreadable),
 	};
 	return cmocka_run_group_tests_name("fs_open", tests, NULL, NULL);

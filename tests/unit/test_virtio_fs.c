@@ -317,7 +317,8 @@ static void test_create_fails(void **state)
 	assert_int_equal(fcntl(sv[0], F_GETFD), -1);
 	close(sv[1]);
 	assert_int_equal(virtio_fs_create(&dev, &loop, -1, "tag", 1), -EBADF);
-	assert_int_equal(virtio_fs_create(&dev, &loop, -1, "a tag that is longer than the 36 bytes it may have", 1), -EINVAL);
+	const char *longest = "a tag that is longer than the 36 bytes it may have";
+	assert_int_equal(virtio_fs_create(&dev, &loop, -1, longest, 1), -EINVAL);
 	evloop_close(&loop);
 }
 

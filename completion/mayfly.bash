@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# mayfly.bash - completion for bash: mayfly run|doctor|version|help
+# shellcheck shell=bash disable=SC2207
+
+# The words of `mayfly run` that are followed by a value.
+_mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
+	--share --rootfs --kernel --init --hostname --user -u --status-fd'
+
+# Index of the command that the machine is to run, or nothing while options are being typed.
+_mayfly_run_command() {
+	local i
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--) echo $((i + 1)) && return ;;
+		=) ((i++)) ;;
+		-*)
+			# "--name=value" reaches us as three words.
+			if [[ ${COMP_WORDS[i + 1]} != = && \
+				" ${_mayfly_run_valued//[[:space:]]/ } " == *" ${COMP_WORDS[i]} "* ]]; then
+				((i++))
+			fi
+			;;
+		*) echo "$i" && return ;;
+		esac
+	done
+}
+
+_mayfly_files() {
+	compopt -o filenames 2>/dev/null
+	COMPREPLY=($(compgen "$@" -- "$cur"))
+}
+
+_mayfly_run_value() {
+	case $1 in
+	--engine) COMPREPLY=($(compgen -W 'auto tcg kvm' -- "$cur")) ;;
+	--cpus) COMPREPLY=($(compgen -W '1 2 4 8 16 32' -- "$cur")) ;;
+	--memory | -m) COMPREPLY=($(compgen -W '256M 512M 1G 2G 4G' -- "$cur")) ;;
+	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
+	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
+	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
+	--share | --kernel | --init) _mayfly_files -f ;;
+	--rootfs | --workdir | -w) _mayfly_files -d ;;
+	--hostname | --status-fd) ;;
+	*) return 1 ;;
+	esac
+}
+
+_mayfly_run() {
+	local at options before=$prev
+	options="${_mayfly_run_valued} --no-cwd --console --timings --verbose -v --help -h --"
+	at=$(_mayfly_run_command)
+	if [[ $at ]]; then
+		if ((at == COMP_CWORD)); then
+			_mayfly_files -c -f
+		elif declare -F _command_offset >/dev/null; then
+			_command_offset "$at"
+		else
+			_mayfly_files -f
+		fi
+		return
+	fi
+	[[ $cur == = ]] && cur='' && before=$prev
+	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+	_mayfly_run_value "$before" && return
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W "$options" -- "$cur"))
+	else
+		_mayfly_files -c -f
+	fi
+}
+
+_mayfly() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		COMPREPLY=($(compgen -W 'run doctor version help --help --version' -- "$cur"))
+		return
+	fi
+	case ${COMP_WORDS[1]} in
+	run) _mayfly_run ;;
+	doctor) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
+	esac
+}
+
+complete -F _mayfly mayfly
