@@ -19,6 +19,7 @@
 
 #define CONTROL_TIMEOUT_NS 20000000000ull
 #define GOODBYE_MS 1000
+#define CONNECT_MS 10000
 #define TICK_MS 500
 
 struct agent {
@@ -51,11 +52,25 @@ static int connect_control(struct err *e)
 	AUTO_CLOSE int fd = vsock_socket();
 	if (fd < 0)
 		return err_errno(e, -fd, "no vsock in this kernel");
-	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 ||
-	    connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-		return err_errno(e, errno, "can't reach the host");
 	int ret = io_set_nonblock(fd, 1);
-	return ret < 0 ? err_errno(e, -ret, "control connection") : steal_fd(&fd);
+	if (ret < 0)
+		return err_errno(e, -ret, "control connection");
+	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 ||
+	    (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS))
+		return err_errno(e, errno, "can't reach the host");
+	return steal_fd(&fd);
+}
+
+static int wait_connected(int fd, struct err *e)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int error = 0;
+	socklen_t len = sizeof(error);
+	if (poll(&p, 1, CONNECT_MS) != 1)
+		error = ETIMEDOUT;
+	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	return error ? err_errno(e, error, "can't reach the host") : 0;
 }
 
 /* Waits for one frame of the control connection, before the event loop runs. */
@@ -91,30 +106,49 @@ static void send_failed(struct agent *a, int code, const char *text)
 		frame_flush(&a->control);
 }
 
+/* The next frame of the control connection, which must be of this type; *f is the caller's. */
+static int expect(struct agent *a, Mayfly__Frame__BodyCase type, Mayfly__Frame **f, struct err *e)
+{
+	int ret = wait_frame(&a->control, f);
+	if (ret < 0)
+		return err_errno(e, -ret, "no setup from the host");
+	if ((*f)->body_case == type)
+		return 0;
+	mayfly__frame__free_unpacked(*f, NULL);
+	return err_set(e, EPROTO, "the host sent something else than was its turn");
+}
+
+static int set_clock(struct agent *a, struct err *e)
+{
+	Mayfly__Frame *f = NULL;
+	int ret = expect(a, MAYFLY__FRAME__BODY_CLOCK, &f, e);
+	if (ret < 0)
+		return ret;
+	ret = setup_clock(f->clock, e);
+	mayfly__frame__free_unpacked(f, NULL);
+	return ret;
+}
+
 static int setup_machine(struct agent *a, struct err *e)
 {
 	Mayfly__Frame *f = NULL;
-	int ret = wait_frame(&a->control, &f);
-	if (ret == 1) {
-		mayfly__frame__free_unpacked(f, NULL);
-		ret = wait_frame(&a->control, &f);
-	}
+	int ret = expect(a, MAYFLY__FRAME__BODY_HELLO, &f, e);
 	if (ret < 0)
-		return err_errno(e, -ret, "no setup from the host");
-	ret = 0;
-	if (f->body_case != MAYFLY__FRAME__BODY_SETUP)
-		ret = err_set(e, EPROTO, "the host sent something else than a setup");
-	if (ret == 0)
-		ret = setup_early(f->setup, e);
+		return ret;
+	mayfly__frame__free_unpacked(f, NULL);
+	ret = expect(a, MAYFLY__FRAME__BODY_SETUP, &f, e);
+	if (ret < 0)
+		return ret;
+	ret = setup_early(f->setup, e);
 	if (ret == 0)
 		ret = mounts_build(f->setup, e);
 	if (ret == 0)
 		ret = setup_late(f->setup, e);
-	if (ret == 0)
+	if (ret == 0) {
 		spawn_cgroup_enable();
+		ret = set_clock(a, e);
+	}
 	mayfly__frame__free_unpacked(f, NULL);
-	if (ret < 0)
-		send_failed(a, -ret, e->text);
 	return ret;
 }
 
@@ -278,14 +312,22 @@ int agent_run(uint64_t init_ns, struct err *e)
 	a.control.fd = connect_control(e);
 	if (a.control.fd < 0)
 		return a.control.fd;
+	/* The host's answer comes while the first mounts are made. */
+	ret = mounts_early(e);
+	int connected = wait_connected(a.control.fd, ret < 0 ? NULL : e);
+	if (connected < 0)
+		return connected;
 	uint64_t hello_ns = io_now_ns();
-	ret = frame_send_hello(&a.control, "mayfly-init");
+	if (frame_send_hello(&a.control, "mayfly-init") < 0)
+		return err_errno(e, ENOMEM, "hello");
 	if (ret == 0)
 		ret = setup_machine(&a, e);
 	if (ret == 0)
 		ret = listen_commands(&a, e);
-	if (ret < 0)
+	if (ret < 0) {
+		send_failed(&a, -ret, e->text);
 		return ret;
+	}
 	a.control_src = (struct evsource){.fd = a.control.fd, .fn = on_control, .arg = &a};
 	ret = evloop_add(&a.loop, &a.control_src, EPOLLIN);
 	if (ret == 0)

@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "mounts.h"
 
 #include <sys/reboot.h>
 #include <unistd.h>
@@ -18,9 +17,7 @@ int main(void)
 		log_error("this is the guest's PID 1, not a command (see 'mayfly run --help')");
 		return 1;
 	}
-	int ret = mounts_early(&e);
-	if (ret == 0)
-		ret = agent_run(init_ns, &e);
+	int ret = agent_run(init_ns, &e);
 	/* The host keeps the serial port's last lines: this is how it learns what went wrong. */
 	if (ret < 0)
 		log_error("%s", e.text);

@@ -70,10 +70,17 @@ static int do_mount(const struct mount_row *m, struct err *e)
 
 int mounts_early(struct err *e)
 {
-	static const struct mount_row proc = {"proc", "/proc", "proc",
-					      MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL};
-	mkdir("/proc", 0555);
-	return do_mount(&proc, e);
+	static const struct mount_row rows[] = {
+		{"proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+		{FS_TAG, "/fs", "virtiofs", MS_NOSUID | MS_NODEV | MS_RDONLY, NULL},
+		{"tmpfs", "/rw", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+	};
+	int ret = 0;
+	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(rows); i++) {
+		mkdir(rows[i].target, 0755);
+		ret = do_mount(&rows[i], e);
+	}
+	return ret;
 }
 
 int mounts_mkdir_p(const char *path)
@@ -158,7 +165,7 @@ static int overlay(const char *lower, const char *rw, unsigned n, const char *ta
 		ret = fill_upper(upper, hostname, e);
 	if (ret < 0)
 		return ret;
-	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
+	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", lower, upper, work);
 	struct mount_row m = {"overlay", target, "overlay", MS_NODEV, data};
 	return do_mount(&m, e);
 }
@@ -217,19 +224,8 @@ static int mount_view(const Mayfly__View *v, int fs_fd, int rw_fd, unsigned n, s
 
 static int mount_root(const Mayfly__Setup *setup, struct err *e)
 {
-	static const struct mount_row first[] = {
-		{FS_TAG, "/fs", "virtiofs", MS_NOSUID | MS_NODEV | MS_RDONLY, NULL},
-		{"tmpfs", "/rw", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
-	};
 	char lower[PATH_BUF];
-	mkdir("/fs", 0755);
-	mkdir("/rw", 0755);
 	mkdir("/new", 0755);
-	for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
-		int ret = do_mount(&first[i], e);
-		if (ret < 0)
-			return ret;
-	}
 	snprintf(lower, sizeof(lower), "/fs/%s", setup->root);
 	int ret = overlay(lower, "/rw", 0, "/new", setup->hostname, e);
 	/* The fs process composes the system view's root, which is writable to nobody there. */

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "proto/agent.pb-c.h"
 
-/* mounts_early() - /proc, which everything else needs; before the control connection. */
+/* mounts_early() - what needs no word from the host: /proc, the fs device, the tmpfs above it. */
 int mounts_early(struct err *e);
 
 /*

@@ -15,14 +15,19 @@
 
 #define NS_PER_S 1000000000ull
 
-int setup_early(const Mayfly__Setup *setup, struct err *e)
+int setup_clock(const Mayfly__Clock *clock, struct err *e)
 {
 	struct timespec ts = {
-		.tv_sec = (time_t)(setup->realtime_ns / NS_PER_S),
-		.tv_nsec = (long)(setup->realtime_ns % NS_PER_S),
+		.tv_sec = (time_t)(clock->realtime_ns / NS_PER_S),
+		.tv_nsec = (long)(clock->realtime_ns % NS_PER_S),
 	};
 	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
 		return err_errno(e, errno, "can't set the clock");
+	return 0;
+}
+
+int setup_early(const Mayfly__Setup *setup, struct err *e)
+{
 	if (sethostname(setup->hostname, strlen(setup->hostname)) < 0)
 		return err_errno(e, errno, "can't set the hostname");
 	return 0;

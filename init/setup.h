@@ -6,7 +6,10 @@
 #include "base/err.h"
 #include "proto/agent.pb-c.h"
 
-/* setup_early() - clock and hostname; before the mounts. 0 or -errno with text. */
+/* setup_clock() - sets the time; 0 or -errno with text. */
+int setup_clock(const Mayfly__Clock *clock, struct err *e);
+
+/* setup_early() - the hostname; before the mounts. 0 or -errno with text. */
 int setup_early(const Mayfly__Setup *setup, struct err *e);
 
 /* setup_late() - loopback interface and the user's line in passwd; in the new root. */

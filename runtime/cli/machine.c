@@ -20,7 +20,7 @@
 #define GONE_MS 5000
 #define CLEAN_MS 5000
 
-static const char *const names[] = {"fs", "vmm", "qemu", "jailer"};
+static const char *const names[] = {"qemu", "vmm", "fs", "jailer"};
 _Static_assert(sizeof(names) / sizeof(names[0]) == MACHINE_LOGS, "a name for each process");
 
 const char *machine_process_name(unsigned i)

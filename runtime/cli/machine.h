@@ -8,7 +8,8 @@
 
 #include <sys/types.h>
 
-enum machine_process { MACHINE_FS, MACHINE_VMM, MACHINE_QEMU, MACHINE_PROCESSES };
+/* In the order of their start: QEMU takes longest to come up. */
+enum machine_process { MACHINE_QEMU, MACHINE_VMM, MACHINE_FS, MACHINE_PROCESSES };
 /* The supervisor's log comes after those of the processes. */
 #define MACHINE_LOGS (MACHINE_PROCESSES + 1)
 #define MACHINE_ID_MAX 32

@@ -7,6 +7,7 @@
 #include "cli/config.h"
 #include "cli/run.h"
 #include "cli/verdict.h"
+#include "engine/tcg.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -93,6 +94,7 @@ static void fill_stdio(void)
 int main(int argc, char **argv)
 {
 	start_ns = io_now_ns();
+	tcg_tsc_begin();
 	fill_stdio();
 	log_init("mayfly", LOG_WARN);
 	const char *name = argc > 1 ? argv[1] : "help";

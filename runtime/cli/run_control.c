@@ -20,7 +20,6 @@ static int send_setup(struct run *r)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__Setup s = MAYFLY__SETUP__INIT;
-	s.realtime_ns = realtime_ns();
 	s.hostname = (char *)(uintptr_t)r->cfg->hostname;
 	s.root = (char *)(uintptr_t)r->views.root_name;
 	s.view = r->views.view_ptr;
@@ -32,6 +31,16 @@ static int send_setup(struct run *r)
 	s.gid = r->user.gid;
 	f.body_case = MAYFLY__FRAME__BODY_SETUP;
 	f.setup = &s;
+	return frame_send(&r->control, &f);
+}
+
+static int send_clock(struct run *r)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Clock c = MAYFLY__CLOCK__INIT;
+	c.realtime_ns = realtime_ns();
+	f.body_case = MAYFLY__FRAME__BODY_CLOCK;
+	f.clock = &c;
 	return frame_send(&r->control, &f);
 }
 
@@ -52,8 +61,8 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_HELLO:
 		log_debug("hello from %s", f->hello->program);
-		/* The clock is set as late as possible. */
-		return send_setup(r);
+		/* Not with the setup, which waits in the socket until the guest is up. */
+		return send_clock(r);
 	case MAYFLY__FRAME__BODY_READY:
 		if (r->phase != RUN_BOOTING)
 			return -EPROTO;
@@ -126,6 +135,8 @@ int run_control_start(struct run *r, struct err *e)
 		ret = evloop_add(&r->loop, &r->control_src, EPOLLIN);
 	if (ret == 0)
 		ret = frame_send_hello(&r->control, "mayfly");
+	if (ret == 0)
+		ret = send_setup(r);
 	if (ret < 0)
 		return err_errno(e, -ret, "control connection");
 	flush(r);

@@ -205,8 +205,11 @@ static const char *last_words(struct run *r, unsigned which)
 
 static void judge_process(struct run *r)
 {
-	static const enum verdict_reason reasons[] = {VERDICT_FS_KILLED, VERDICT_VMM_KILLED,
-						      VERDICT_ENGINE_KILLED};
+	static const enum verdict_reason reasons[] = {
+		[MACHINE_QEMU] = VERDICT_ENGINE_KILLED,
+		[MACHINE_VMM] = VERDICT_VMM_KILLED,
+		[MACHINE_FS] = VERDICT_FS_KILLED,
+	};
 	unsigned i = (unsigned)r->first_death;
 	const char *name = machine_process_name(i);
 	if (WIFSIGNALED(r->first_status))

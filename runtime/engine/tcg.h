@@ -30,6 +30,9 @@ int tcg_find_qemu(struct err *e);
 int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds);
 void tcg_free_args(struct tcg_args *a);
 
+/* tcg_tsc_begin() - first reading of the time stamp counter; call it when the program starts. */
+void tcg_tsc_begin(void);
+
 /* tcg_kernel_args() - the guest kernel's command line for this machine. */
 int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c);
 

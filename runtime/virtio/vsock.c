@@ -36,6 +36,7 @@ struct vsock {
 	uint32_t next_port;
 	unsigned count;
 	bool pumping;
+	bool ticking;
 	struct vsock_mux *mux;
 	struct vsock_conn_events conn_events;
 	struct evsource again; /* eventfd: more work than one call may do */
@@ -93,6 +94,10 @@ static void conn_over(struct vsock_conn *c, void *arg)
 
 static void tick_arm(struct vsock *v, bool on)
 {
+	/* Arming again would put the next tick off. */
+	if (v->ticking == on)
+		return;
+	v->ticking = on;
 	struct itimerspec its = {
 		.it_value.tv_nsec = on ? 500000000 : 0,
 		.it_interval.tv_nsec = on ? 500000000 : 0,
@@ -111,8 +116,8 @@ static int add_conn(struct vsock *v, int sock, uint32_t local_port, uint32_t pee
 	if (ret < 0)
 		return ret;
 	LIST_INSERT_HEAD(&v->hash[hash_of(local_port, peer_port)], c, hash_link);
-	if (v->count++ == 0)
-		tick_arm(v, true);
+	v->count++;
+	tick_arm(v, true);
 	return 0;
 }
 

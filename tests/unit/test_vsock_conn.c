@@ -182,7 +182,6 @@ static uint32_t fill_window(void)
 	uint32_t sent = 0;
 	while (sent - t.c->fwd_cnt < VSOCK_BUF_SIZE) {
 		uint32_t n = MIN(32768u, VSOCK_BUF_SIZE - (sent - t.c->fwd_cnt));
-		assert_true(sent + n <= sizeof(t.big) * 2);
 		static uint8_t piece[32768];
 		for (uint32_t i = 0; i < n; i++)
 			piece[i] = t.big[(sent + i) % sizeof(t.big)];
@@ -265,11 +264,9 @@ static void test_no_response_expires(void **state)
 	vsock_conn_expired(t.c);
 	assert_true(host_eof());
 	assert_reset();
-}
-
-static void test_expires_before_the_request_left(void **state)
-{
-	(void)state;
+	vsock_conn_free(t.c);
+	close_fd(&t.host);
+	/* The same before the request has left: RST is all that the guest sees. */
 	open_conn(false);
 	vsock_conn_expired(t.c);
 	assert_reset();
@@ -581,28 +578,15 @@ static void test_anything_while_reset_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_guest_opens),
-		T(test_host_opens),
-		T(test_host_refused),
-		T(test_host_gives_up),
-		T(test_no_response_expires),
-		T(test_expires_before_the_request_left),
-		T(test_credit_update),
-		T(test_slow_host_reader),
-		T(test_more_than_the_credit),
-		T(test_ring_wraps),
-		T(test_guest_credit_is_kept),
-		T(test_guest_half_close),
-		T(test_guest_half_close_with_data_pending),
-		T(test_guest_reads_no_more),
-		T(test_guest_closes),
-		T(test_guest_closes_with_data_pending),
-		T(test_closing_expires),
-		T(test_host_half_close),
-		T(test_host_closes_with_data_pending),
-		T(test_guest_resets),
-		T(test_out_of_place),
-		T(test_anything_while_reset_waits),
+		T(test_guest_opens), T(test_host_opens), T(test_host_refused),
+		T(test_host_gives_up), T(test_no_response_expires), T(test_credit_update),
+		T(test_slow_host_reader), T(test_more_than_the_credit), T(test_ring_wraps),
+		T(test_guest_credit_is_kept), T(test_guest_half_close),
+		T(test_guest_half_close_with_data_pending), T(test_guest_reads_no_more),
+		T(test_guest_closes), T(test_guest_closes_with_data_pending),
+		T(test_closing_expires), T(test_host_half_close),
+		T(test_host_closes_with_data_pending), T(test_guest_resets),
+		T(test_out_of_place), T(test_anything_while_reset_waits),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("vsock_conn", tests, NULL, NULL);
