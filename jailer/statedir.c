@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#define REMOVE_DEPTH 32
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 bool statedir_id_ok(const char *id)
@@ -97,7 +98,11 @@ int statedir_listen(const struct statedir *d, const char *name)
 	return steal_fd(&fd);
 }
 
-static void remove_entries(int dir_fd)
+/*
+ * The vmm works in this directory, and a taken-over one may leave anything in it. Links are never
+ * followed; what is nested deeper than we ever make it stays, and says so by staying.
+ */
+static void remove_entries(int dir_fd, unsigned depth)
 {
 	int copy = openat(dir_fd, ".", DIR_FLAGS);
 	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
@@ -106,9 +111,17 @@ static void remove_entries(int dir_fd)
 		return;
 	}
 	const struct dirent *de;
-	while ((de = readdir(dir)))
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			unlinkat(dir_fd, de->d_name, 0);
+	while ((de = readdir(dir))) {
+		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dir_fd, de->d_name, 0) == 0 || depth == 0)
+			continue;
+		AUTO_CLOSE int sub = openat(dir_fd, de->d_name, DIR_FLAGS);
+		if (sub < 0)
+			continue;
+		remove_entries(sub, depth - 1);
+		unlinkat(dir_fd, de->d_name, AT_REMOVEDIR);
+	}
 	closedir(dir);
 }
 
@@ -121,7 +134,7 @@ int statedir_open(int base_fd, const char *id)
 void statedir_remove(struct statedir *d)
 {
 	if (d->dir_fd >= 0)
-		remove_entries(d->dir_fd);
+		remove_entries(d->dir_fd, REMOVE_DEPTH);
 	if (d->id[0])
 		unlinkat(d->base_fd, d->id, AT_REMOVEDIR);
 	d->id[0] = '\0';

@@ -168,11 +168,13 @@ int opt_duration(const char *value, uint64_t *ns, struct err *e)
 	char *end;
 	errno = 0;
 	double v = strtod(value, &end);
-	bool ok = value[0] >= '0' && value[0] <= '9' && !errno && end != value;
+	/* strtod() also takes 0x10, 1e3 and nan, which nobody means here. */
+	bool ok = value[0] >= '0' && value[0] <= '9' && !errno &&
+		  strspn(value, "0123456789.") == (size_t)(end - value);
 	for (size_t i = 0; ok && i < ARRAY_SIZE(units); i++)
 		if (strcmp(end, units[i].unit) == 0) {
 			double s = v * units[i].seconds;
-			if (!(s > 0 && s < 1e9))
+			if (!(s >= 1e-9 && s < 1e9))
 				break;
 			*ns = (uint64_t)(s * 1e9);
 			return 0;

@@ -213,8 +213,9 @@ static void judge_process(struct run *r)
 	unsigned i = (unsigned)r->first_death;
 	const char *name = machine_process_name(i);
 	if (WIFSIGNALED(r->first_status))
-		verdict_set(&r->verdict, reasons[i], "the machine's %s process was killed by %s",
-			    name, strsignal(WTERMSIG(r->first_status)));
+		verdict_set(&r->verdict, reasons[i],
+			    "the machine's %s process was killed by SIG%s", name,
+			    sigabbrev_np(WTERMSIG(r->first_status)));
 	else
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process ended early: %s",
 			    name, last_words(r, i));
