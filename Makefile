@@ -190,15 +190,15 @@ unit: $(UNIT)
 fuzzers: $(FUZZ)
 
 check-fast: deps
-	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory -j$$(nproc) unit
 	@tests/check --unit
 
 check: deps
-	@$(MAKE) --no-print-directory all unit fuzzers
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers
 	@tests/check
 
 soak: deps
-	@$(MAKE) --no-print-directory all unit fuzzers
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers
 	@tests/check --soak
 
 bench: all
@@ -221,7 +221,7 @@ deps:
 	@tests/deps
 
 quickstart: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	$(BUILD)/mayfly run -- uname -a
 
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/mayfly

@@ -209,7 +209,10 @@ static int make_qemu(struct launch *l, const struct vm_config *c, const struct w
 	if (exec_fd < 0)
 		return exec_fd;
 	int kernel = own(l, paths_guest(c->kernel, "vmlinux", "kernel", e));
-	int init = kernel < 0 ? kernel : own(l, paths_guest(c->init, "init.cpio", "init image", e));
+	int ret = kernel < 0 ? kernel : paths_check_kernel(kernel, c->kernel, e);
+	if (ret < 0)
+		return ret;
+	int init = own(l, paths_guest(c->init, "init.cpio", "init image", e));
 	if (init < 0)
 		return init;
 	struct proc *p = &l->proc[MACHINE_QEMU];
@@ -221,7 +224,7 @@ static int make_qemu(struct launch *l, const struct vm_config *c, const struct w
 		.fs = give(p, w->fs[1]),
 		.serial = give(p, w->serial[1]),
 	};
-	int ret = tcg_build_args(&l->qemu, c, &fds);
+	ret = tcg_build_args(&l->qemu, c, &fds);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't build QEMU's arguments");
 	for (size_t i = 0; i < l->qemu.n; i++) {

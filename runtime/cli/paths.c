@@ -65,6 +65,19 @@ static int check_regular(int fd, const char *what, const char *shown, struct err
 	return 0;
 }
 
+int paths_check_kernel(int fd, const char *given, struct err *e)
+{
+	unsigned char head[0x206] = {0};
+	const char *shown = given ? given : "guest/vmlinux";
+	if (pread(fd, head, sizeof(head), 0) < 0)
+		return err_errno(e, errno, "can't read kernel '%s'", shown);
+	/* ELF, or the boot protocol's mark in a bzImage (Linux Documentation/arch/x86/boot.rst). */
+	if (memcmp(head, "\177ELF", 4) != 0 && memcmp(head + 0x202, "HdrS", 4) != 0)
+		return err_set(e, ENOEXEC, "kernel '%s' is neither an ELF vmlinux nor a bzImage",
+			       shown);
+	return 0;
+}
+
 int paths_guest(const char *given, const char *name, const char *what, struct err *e)
 {
 	char own[64];

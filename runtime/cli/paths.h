@@ -18,6 +18,9 @@ int paths_program(const char *name, struct err *e);
  */
 int paths_guest(const char *given, const char *name, const char *what, struct err *e);
 
+/* paths_check_kernel() - that the file can be a kernel at all; 0 or -errno with text. */
+int paths_check_kernel(int fd, const char *given, struct err *e);
+
 /* paths_which() - opens a program found in PATH; descriptor or -ENOENT. */
 int paths_which(const char *name);
 

@@ -24,7 +24,6 @@ for s in INT TERM HUP; do
 	watch --part mayfly --signal $s --when start -- -- sh -c 'echo started; sleep 20'
 	like "$rc" "^(130|143|129)$" "SIG$s at the start ends it ($rc)"
 done
-watch --part qemu --signal CONT --when boot -- -- true
 watch --part mayfly --signal INT --when start --delay 200 -- -- sh -c 'sleep 20'
 is "$rc/$(verdict reason)/$(verdict signal)" "130/interrupted/2" "SIGINT during the boot ends it"
 below "$ms" 2500 "at once ($ms ms)"
@@ -32,8 +31,8 @@ is "$left" "" "and nothing is left"
 watch --part mayfly --signal STOP --signal CONT -- -- sh -c 'echo started; sleep 1.2; echo still; exit 9'
 is "$rc/$(sed -n 2p "$T/out")" "9/still" "mayfly stopped and continued: the run goes on"
 
-cat >pty.py <<'PY'
-# Runs a command on a terminal, answers patterns with keys: pty.py TIMEOUT [PATTERN KEYS]... -- CMD
+cat >term.py <<'PY'
+# Runs a command on a terminal, answers patterns with keys: term.py TIMEOUT [PATTERN KEYS]... -- CMD
 import os, pty, select, signal, sys, termios, time
 end = time.monotonic() + float(sys.argv[1])
 cut = sys.argv.index("--")
@@ -70,7 +69,7 @@ print("status=%d" % (os.waitstatus_to_exitcode(status)))
 print("terminal=%s" % ("same" if same else "changed"))
 sys.stdout.write("text=" + repr(text) + "\n")
 PY
-term() { timeout -k 5 60 /usr/bin/python3 pty.py "$@" >"$T/out" 2>"$T/err"; rc=$?; }
+term() { timeout -k 5 60 /usr/bin/python3 term.py "$@" >"$T/out" 2>"$T/err"; rc=$?; }
 run=("$MAYFLY" run --engine "$MAYFLY_ENGINE")
 term 30 started '\x03' -- "${run[@]}" -- sh -c "trap 'echo got-INT; exit 34' INT; $loop"
 guest_is status 34 "Ctrl-C in a terminal reaches the command"

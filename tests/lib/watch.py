@@ -12,7 +12,7 @@
 # The command's descendants become children of this process, whoever dies; so none can hide.
 # Prints KEY=VALUE: rc, ms (from the first blow, or the start, to the end of the command), struck
 # (whether the part was there), left (what still runs 2 s later), left_ms (when all was gone).
-import ctypes, fcntl, json, os, selectors, signal, subprocess, sys, time
+import ctypes, fcntl, os, selectors, signal, subprocess, sys, time
 
 NAMES = {"jailer": "mayfly-jailer", "fs": "mayfly-fs", "vmm": "mayfly-vmm", "qemu": "qemu-system"}
 
@@ -117,11 +117,17 @@ class Watch:
             except ProcessLookupError:
                 pass
 
+    def on_term(self, *_):
+        for pid in descendants(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        sys.exit(143)
+
     def run(self):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         err = open(self.o["err"], "wb")
         verdict = os.open(self.o["verdict"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(verdict, 9)
+        signal.signal(signal.SIGTERM, self.on_term)
         t0 = time.monotonic()
         self.p = subprocess.Popen(self.command, stdin=open(self.o["in"], "rb"), stderr=err,
                                   stdout=subprocess.PIPE, pass_fds=[9])
@@ -137,7 +143,7 @@ class Watch:
                 data = os.read(self.p.stdout.fileno(), 1 << 16)
                 eof = not data
                 out.write(data[:1 << 20])
-                self.text = (self.text + data)[-100000:] if len(self.text) < 100000 else self.text
+                self.text = (self.text + data)[:100000]
             if self.o["part"]:
                 self.strike()
             if time.monotonic() > t0 + self.o["limit"]:
