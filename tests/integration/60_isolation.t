@@ -11,9 +11,9 @@ BACKGROUND+=("$marker")
 cat >"$W/look.sh" <<'SH'
 say() { echo "$1=$2"; }
 say home "$(ls -A "$HOME" 2>&1 | wc -l)"
-say homes "$(ls -A /home 2>/dev/null | wc -l)"
+say homes "$(find /home -type f 2>/dev/null | wc -l)"
 say root "$(ls -A /root 2>/dev/null | wc -l)"
-for f in /etc/shadow /etc/shadow- /etc/gshadow /etc/sudoers /etc/ssh /etc/machine-id /etc/hostname \
+for f in /etc/shadow /etc/shadow- /etc/gshadow /etc/sudoers /etc/ssh /etc/machine-id \
 	/etc/ssl/private /etc/krb5.keytab /etc/crontab /etc/fstab /etc/resolv.conf.bak /boot /mnt /media /srv \
 	/opt /lost+found /etc/apt /etc/cron.d /etc/default /etc/docker /etc/sudoers.d /etc/pam.d /etc/systemd \
 	/var/lib /var/log /var/spool /var/run/docker.sock /run/docker.sock /run/mayfly /sys/firmware/dmi \
@@ -27,8 +27,9 @@ say beside "$(ls -A "$1" | tr '\n' ' ')"
 say run "$(find /run -type f -o -type s | wc -l)"
 say vartmp "$(ls -A /var/tmp | wc -l)"
 say procs "$(ls -d /proc/[0-9]* | wc -l)"
-say users "$(for p in /proc/[0-9]*; do [ -s $p/cmdline ] && tr '\0' ' ' <$p/cmdline && echo; done 2>/dev/null | grep -vc 'mayfly-init\|^/init\|look.sh\|^grep\|^tr\|^sh\|^bash')"
-say marker "$(for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; done 2>/dev/null | grep -c 'sleep 300')"
+say users "$(grep -c . /proc/[0-9]*/cmdline 2>/dev/null | grep -vc ':0$')"
+say marker "$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -c '[s]leep 300')"
+say etchost "$(cat /etc/hostname 2>/dev/null)"
 say nets "$(ls /sys/class/net | tr '\n' ' ')"
 say ifs "$(sed 1,2d /proc/net/dev | wc -l)"
 say routes "$(sed 1d /proc/net/route | wc -l)"
@@ -75,7 +76,7 @@ for who in own 0; do
 	guest_is run 0 "$as: /run has no files"
 	guest_is vartmp 0 "$as: /var/tmp is empty"
 	guest_is marker 0 "$as: the host's processes are not there"
-	guest_is users 0 "$as: only its own processes are"
+	below "$(val users)" 7 "$as: only its own processes are ($(val users))"
 	guest_is nets "lo " "$as: no interface but lo"
 	guest_is ifs 1 "$as: by /proc/net/dev, too"
 	guest_is routes 0 "$as: no routes"
@@ -85,6 +86,7 @@ for who in own 0; do
 	guest_is pci 0 "$as: no PCI"
 	guest_is dmi 0 "$as: no DMI"
 	guest_is hostname mayfly "$as: not the host's name"
+	like "$(val etchost)" "^(mayfly)?$" "$as: not in /etc/hostname either"
 	isnt "$(val bootid)" "$(cat /proc/sys/kernel/random/boot_id)" "$as: not the host's boot id"
 	below "$(val uptime)" 30 "$as: not the host's uptime"
 	unlike "$(val types) $(val mounts)" "ext4|xfs|btrfs|9p|nfs|/dev/[a-z]" "$as: no file system of the host's"

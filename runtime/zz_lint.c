@@ -1,0 +1,5 @@
+int f(int x)
+{
+	int *p = 0;
+	return *p + x
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// test_tcg.c - QEMU's argument list: no device of its own, sandbox on, every descriptor named
+// links: runtime/engine/tcg.c runtime/cli/paths.c
+#include "engine/tcg.h"
+
+#include "base/checked.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct vm_config c;
+static struct tcg_args a;
+static const struct tcg_fds fds = {.kernel = 103, .init = 104, .vsock = 105, .fs = 106,
+				   .serial = 107};
+
+static int setup(void **state)
+{
+	(void)state;
+	c = (struct vm_config){.cpus = 1, .memory = 512ull << 20};
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	tcg_free_args(&a);
+	tcg_free_args(&a);
+	return 0;
+}
+
+static void build(void)
+{
+	tcg_free_args(&a);
+	assert_int_equal(tcg_build_args(&a, &c, &fds), 0);
+	assert_true(a.n < TCG_MAX_ARGS);
+}
+
+/* The n-th value of an option; NULL if there are not so many. */
+static const char *value(const char *opt, unsigned n)
+{
+	for (size_t i = 0; i + 1 < a.n; i++)
+		if (strcmp(a.argv[i], opt) == 0 && n-- == 0)
+			return a.argv[i + 1];
+	return NULL;
+}
+
+static bool has(const char *word)
+{
+	for (size_t i = 0; i < a.n; i++)
+		if (strcmp(a.argv[i], word) == 0)
+			return true;
+	return false;
+}
+
+static void test_nothing_of_its_own(void **state)
+{
+	(void)state;
+	build();
+	assert_string_equal(a.argv[0], TCG_QEMU);
+	assert_true(has("-nodefaults") && has("-no-user-config") && has("-no-reboot"));
+	assert_string_equal(value("-display", 0), "none");
+	const char *sandbox = value("-sandbox", 0);
+	assert_memory_equal(sandbox, "on,", 3);
+	assert_non_null(strstr(sandbox, "spawn=deny"));
+	assert_non_null(strstr(sandbox, "elevateprivileges=deny"));
+	assert_non_null(strstr(sandbox, "obsolete=deny"));
+	assert_non_null(strstr(sandbox, "resourcecontrol=deny"));
+	static const char *const never[] = {"-netdev", "-nic", "-net", "-drive", "-monitor", "-qmp",
+					    "-mon",    "-vga", "-usb", "-hda",	 "-virtfs",  "-gdb",
+					    "-s",      "-D",   "-daemonize"};
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
+		assert_false(has(never[i]));
+	assert_memory_equal(value("-M", 0), "microvm,", 8);
+	assert_non_null(strstr(value("-M", 0), "acpi=off"));
+}
+
+static void test_devices(void **state)
+{
+	(void)state;
+	static const char *const allowed[] = {"vhost-user-vsock-device,", "vhost-user-fs-device,",
+					      "virtio-rng-device"};
+	unsigned n;
+	build();
+	for (n = 0; value("-device", n); n++) {
+		assert_true(n < ARRAY_SIZE(allowed));
+		assert_memory_equal(value("-device", n), allowed[n], strlen(allowed[n]));
+	}
+	assert_int_equal(n, ARRAY_SIZE(allowed));
+	assert_null(value("-serial", 1));
+	assert_string_equal(value("-serial", 0), "chardev:serial");
+}
+
+static void test_descriptors(void **state)
+{
+	(void)state;
+	char want[64];
+	const struct {
+		const char *id;
+		int fd;
+	} sockets[] = {{"vsock", fds.vsock}, {"fs", fds.fs}, {"serial", fds.serial}};
+	build();
+	for (unsigned i = 0; i < ARRAY_SIZE(sockets); i++) {
+		snprintf(want, sizeof(want), "socket,id=%s,fd=%d", sockets[i].id, sockets[i].fd);
+		assert_string_equal(value("-chardev", i), want);
+	}
+	assert_null(value("-chardev", ARRAY_SIZE(sockets)));
+	assert_string_equal(value("-kernel", 0), "/proc/self/fd/103");
+	assert_string_equal(value("-initrd", 0), "/proc/self/fd/104");
+	/* No other path: QEMU opens nothing by name. */
+	for (size_t i = 1; i < a.n; i++)
+		if (strcmp(a.argv[i - 1], "-append") != 0)
+			assert_true(!strchr(a.argv[i], '/') ||
+				    strncmp(a.argv[i], "/proc/self/fd/", 14) == 0);
+}
+
+static void test_memory_and_cpus(void **state)
+{
+	(void)state;
+	build();
+	assert_string_equal(value("-m", 0), "512M");
+	const char *mem = value("-object", 0);
+	/* vhost_user_mem.c maps nothing else than a sealed memfd. */
+	assert_memory_equal(mem, "memory-backend-memfd,", 21);
+	assert_non_null(strstr(mem, "size=512M"));
+	assert_non_null(strstr(mem, "share=on"));
+	assert_null(strstr(mem, "seal=off"));
+	assert_string_equal(value("-smp", 0), "1");
+	assert_memory_equal(value("-accel", 0), "tcg", 3);
+	c.cpus = 32;
+	c.memory = CONFIG_MAX_MEMORY;
+	build();
+	assert_string_equal(value("-smp", 0), "32");
+	assert_string_equal(value("-m", 0), "65536M");
+	assert_non_null(strstr(value("-accel", 0), "thread=multi"));
+}
+
+static void test_kernel_args(void **state)
+{
+	(void)state;
+	char buf[1024];
+	char tiny[32];
+	assert_int_equal(tcg_kernel_args(buf, sizeof(buf), &c), 0);
+	assert_non_null(strstr(buf, "loglevel=1 "));
+	assert_non_null(strstr(buf, "reboot=t"));
+	assert_non_null(strstr(buf, "panic=-1"));
+	assert_non_null(strstr(buf, "noreplace-smp"));
+	assert_non_null(strstr(buf, "nolapic_timer"));
+	c.console = true;
+	c.cpus = 2;
+	assert_int_equal(tcg_kernel_args(buf, sizeof(buf), &c), 0);
+	assert_non_null(strstr(buf, "loglevel=7 "));
+	/* Several CPUs can't live from one timer. */
+	assert_null(strstr(buf, "nolapic_timer"));
+	assert_int_equal(tcg_kernel_args(tiny, sizeof(tiny), &c), -E2BIG);
+}
+
+/* Nothing that the user types becomes a part of QEMU's arguments. */
+static void test_no_injection(void **state)
+{
+	(void)state;
+	c.hostname = "evil,fd=0";
+	c.kernel = "/evil,x";
+	c.init = "-monitor";
+	c.workdir = "/evil";
+	c.rootfs = "/evil";
+	build();
+	for (size_t i = 0; i < a.n; i++)
+		assert_null(strstr(a.argv[i], "evil"));
+	assert_false(has("-monitor"));
+}
+
+static void test_not_installed(void **state)
+{
+	(void)state;
+	struct err e;
+	char *saved = strdup(getenv("PATH") ? getenv("PATH") : "");
+	setenv("PATH", "/nonexistent", 1);
+	assert_int_equal(tcg_find_qemu(&e), -ENOENT);
+	assert_non_null(strstr(e.text, "apt-get install qemu-system-x86"));
+	setenv("PATH", saved, 1);
+	free(saved);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_nothing_of_its_own), T(test_devices),	 T(test_descriptors),
+		T(test_memory_and_cpus),    T(test_kernel_args), T(test_no_injection),
+		T(test_not_installed),
+	};
+	alarm(30);
+	return cmocka_run_group_tests_name("tcg", tests, NULL, NULL);
+}

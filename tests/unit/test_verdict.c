@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// test_verdict.c - exit status of every end, the JSON object, guest text in it
+// links: runtime/cli/verdict.c
+#include "cli/verdict.h"
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#define MIB512 (512ull << 20)
+
+static Mayfly__Exit exit_of(Mayfly__Exit__Kind kind, int code, bool oom, const char *text)
+{
+	Mayfly__Exit x = MAYFLY__EXIT__INIT;
+	x.kind = kind;
+	x.code = code;
+	x.oom = oom;
+	x.text = (char *)(uintptr_t)text;
+	x.user_usec = 7;
+	return x;
+}
+
+/* The object as it is read back; the caller frees it. */
+static json_t *written(const struct verdict *v)
+{
+	char text[16384];
+	json_error_t je;
+	AUTO_CLOSE int fd = memfd_create("status", MFD_CLOEXEC);
+	assert_int_equal(verdict_write(v, fd), 0);
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 2);
+	text[n] = '\0';
+	/* One line, whatever is in it. */
+	assert_ptr_equal(strchr(text, '\n'), text + n - 1);
+	json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, &je);
+	if (!o)
+		fail_msg("%s: %s", je.text, text);
+	return o;
+}
+
+static void test_status(void **state)
+{
+	(void)state;
+	static const struct {
+		Mayfly__Exit__Kind kind;
+		int code;
+		bool oom;
+		enum verdict_reason reason;
+		int status;
+	} rows[] = {
+		{MAYFLY__EXIT__KIND__CODE, 0, false, VERDICT_EXIT, 0},
+		{MAYFLY__EXIT__KIND__CODE, 42, false, VERDICT_EXIT, 42},
+		{MAYFLY__EXIT__KIND__CODE, 255, true, VERDICT_EXIT, 255},
+		{MAYFLY__EXIT__KIND__CODE, 256, false, VERDICT_EXIT, 0},
+		{MAYFLY__EXIT__KIND__CODE, -1, false, VERDICT_EXIT, 255},
+		{MAYFLY__EXIT__KIND__SIGNAL, SIGTERM, false, VERDICT_SIGNAL, 143},
+		{MAYFLY__EXIT__KIND__SIGNAL, SIGKILL, false, VERDICT_SIGNAL, 137},
+		{MAYFLY__EXIT__KIND__SIGNAL, SIGKILL, true, VERDICT_OOM, 137},
+		{MAYFLY__EXIT__KIND__SIGNAL, SIGTERM, true, VERDICT_SIGNAL, 143},
+		{MAYFLY__EXIT__KIND__SIGNAL, 0, false, VERDICT_SIGNAL, 137},
+		{MAYFLY__EXIT__KIND__SIGNAL, 1000, false, VERDICT_SIGNAL, 137},
+		{MAYFLY__EXIT__KIND__SIGNAL, -5, true, VERDICT_OOM, 137},
+		{MAYFLY__EXIT__KIND__NOT_STARTED, ENOENT, false, VERDICT_NOT_STARTED, 127},
+		{MAYFLY__EXIT__KIND__NOT_STARTED, EACCES, false, VERDICT_NOT_STARTED, 126},
+		{MAYFLY__EXIT__KIND__NOT_STARTED, ENOEXEC, false, VERDICT_NOT_STARTED, 126},
+		{(Mayfly__Exit__Kind)77, 3, false, VERDICT_EXIT, 3},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct verdict v = {0};
+		Mayfly__Exit x = exit_of(rows[i].kind, rows[i].code, rows[i].oom, "why");
+		verdict_from_exit(&v, &x, MIB512);
+		assert_int_equal(v.reason, rows[i].reason);
+		assert_int_equal(verdict_status(&v), rows[i].status);
+		assert_true(v.has_usage && v.user_usec == 7);
+	}
+}
+
+static void test_own_ends(void **state)
+{
+	(void)state;
+	for (unsigned r = 0; r <= VERDICT_REASONS; r++) {
+		struct verdict v = {.reason = (enum verdict_reason)r, .signal = SIGINT, .code = 3};
+		int want = EXIT_MAYFLY;
+		if (r == VERDICT_EXIT)
+			want = 3;
+		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED)
+			want = 130;
+		else if (r == VERDICT_TIMEOUT)
+			want = EXIT_TIMEOUT;
+		else if (r == VERDICT_NOT_STARTED)
+			want = EXIT_NOT_EXECUTABLE;
+		assert_int_equal(verdict_status(&v), want);
+		assert_true(verdict_name(v.reason)[0] != '\0');
+	}
+	assert_string_equal(verdict_name(VERDICT_GUEST_PANIC), "guest-panic");
+	assert_string_equal(verdict_name(VERDICT_GUEST_RESET), "guest-reset");
+	assert_string_equal(verdict_name(VERDICT_VMM_KILLED), "vmm-killed");
+	assert_string_equal(verdict_name(VERDICT_CONFIG), "config");
+	assert_string_equal(verdict_name(VERDICT_REASONS), "?");
+}
+
+static void test_first_wins(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	assert_true(verdict_set(&v, VERDICT_TIMEOUT, "after %d s", 2));
+	assert_false(verdict_set(&v, VERDICT_GUEST_RESET, "later"));
+	Mayfly__Exit x = exit_of(MAYFLY__EXIT__KIND__CODE, 9, false, "");
+	verdict_from_exit(&v, &x, MIB512);
+	assert_int_equal(v.reason, VERDICT_TIMEOUT);
+	assert_string_equal(v.message, "after 2 s");
+	assert_int_equal(verdict_status(&v), EXIT_TIMEOUT);
+	assert_false(v.has_usage);
+}
+
+static void test_oom_messages(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	Mayfly__Exit x = exit_of(MAYFLY__EXIT__KIND__SIGNAL, SIGKILL, true, "");
+	verdict_from_exit(&v, &x, MIB512);
+	assert_non_null(strstr(v.message, "512 MiB"));
+	assert_non_null(strstr(v.message, "--memory"));
+	/* A child was killed, the command itself made the best of it. */
+	v = (struct verdict){0};
+	x = exit_of(MAYFLY__EXIT__KIND__CODE, 0, true, "");
+	verdict_from_exit(&v, &x, MIB512);
+	assert_int_equal(verdict_status(&v), 0);
+	assert_non_null(strstr(v.message, "512 MiB"));
+}
+
+static void test_json(void **state)
+{
+	(void)state;
+	struct verdict v = {.t = {.start = 1000000000,
+				  .parsed = 1001000000,
+				  .started = 1010000000,
+				  .kernel = 1030000000,
+				  .init = 1200000000,
+				  .ready = 1300000000,
+				  .exec = 1310000000,
+				  .exit = 1500000000}};
+	Mayfly__Exit x = exit_of(MAYFLY__EXIT__KIND__CODE, 42, false, "");
+	verdict_from_exit(&v, &x, MIB512);
+	v.t.end = 1510000000;
+	json_t *o = written(&v);
+	assert_string_equal(json_string_value(json_object_get(o, "reason")), "exit");
+	assert_int_equal(json_integer_value(json_object_get(o, "code")), 42);
+	assert_null(json_object_get(o, "signal"));
+	const json_t *t = json_object_get(o, "timings");
+	assert_true(json_is_object(t));
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "usage"),
+							    "user_usec")),
+			 7);
+	const char *key;
+	json_t *val;
+	double sum = 0;
+	json_object_foreach((json_t *)(uintptr_t)t, key, val) {
+		assert_true(json_is_number(val));
+		assert_true(json_number_value(val) >= 0);
+		sum += json_number_value(val);
+	}
+	assert_true(sum > 500);
+	json_decref(o);
+}
+
+static void test_json_of_every_reason(void **state)
+{
+	(void)state;
+	for (unsigned r = 0; r < VERDICT_REASONS; r++) {
+		struct verdict v = {.signal = SIGTERM};
+		verdict_set(&v, (enum verdict_reason)r, "text");
+		json_t *o = written(&v);
+		assert_string_equal(json_string_value(json_object_get(o, "reason")),
+				    verdict_name((enum verdict_reason)r));
+		json_decref(o);
+	}
+}
+
+static void test_json_guest_text(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+		"plain", "quote \" and \\ and \b\f\n\r\t\001", "\xc3\xa4\xe2\x82\xac", "\xff\xfe",
+		"cut \xe2\x82", "\xed\xa0\x80 surrogate", "\xc0\x80 overlong", "{\"a\":1}",
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct verdict v = {0};
+		verdict_set(&v, VERDICT_GUEST_PANIC, "%s", texts[i]);
+		json_t *o = written(&v);
+		const char *got = json_string_value(json_object_get(o, "message"));
+		assert_non_null(got);
+		if (i < 3)
+			assert_string_equal(got, texts[i]);
+		json_decref(o);
+	}
+}
+
+static void test_json_long_text(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	static char big[4096];
+	for (size_t i = 0; i + 3 < sizeof(big); i += 3)
+		memcpy(big + i, "\xe2\x82\xac", 3);
+	/* The room ends in the middle of a character: what came before must still be said. */
+	verdict_set(&v, VERDICT_GUEST_PANIC, "%s", big);
+	assert_true(strlen(v.message) < sizeof(v.message));
+	json_t *o = written(&v);
+	const char *got = json_string_value(json_object_get(o, "message"));
+	assert_non_null(got);
+	assert_memory_equal(got, big, 30);
+	json_decref(o);
+}
+
+static void test_write_fails(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	AUTO_CLOSE int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(verdict_write(&v, full), -ENOSPC);
+	assert_int_equal(verdict_write(&v, -1), -EBADF);
+}
+
+/* The waterfall with points missing, all at once, and in impossible order. */
+static void test_timings(void **state)
+{
+	(void)state;
+	static const uint64_t sets[][9] = {
+		{0, 0, 0, 0, 0, 0, 0, 0, 0},
+		{5, 6, 7, 8, 9, 10, 11, 12, 13},
+		{5, 6, 0, 0, 0, 0, 0, 0, 99},
+		{5, 6, 7, 0, 0, 0, 0, 0, 99},
+		{100, 90, 80, 70, 60, 50, 40, 30, 20},
+		{5, 6, 7, UINT64_MAX, 1, UINT64_MAX, 2, 3, 1000},
+		{1000000, 2000000, 0, 9000000, 3000000, 0, 4000000, 0, 5000000},
+	};
+	int saved = dup(2);
+	AUTO_CLOSE int null = dup(2);
+	dup2(null, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		struct verdict v = {.reason = VERDICT_TIMEOUT};
+		const uint64_t *s = sets[i];
+		v.t = (struct verdict_times){.start = s[0],
+					     .parsed = s[1],
+					     .started = s[2],
+					     .kernel = s[3],
+					     .init = s[4],
+					     .ready = s[5],
+					     .exec = s[6],
+					     .exit = s[7],
+					     .end = s[8]};
+		verdict_timings(&v);
+		json_decref(written(&v));
+	}
+	dup2(saved, 2);
+	close(saved);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_own_ends),
+		cmocka_unit_test(test_first_wins),
+		cmocka_unit_test(test_oom_messages),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_of_every_reason),
+		cmocka_unit_test(test_json_guest_text),
+		cmocka_unit_test(test_json_long_text),
+		cmocka_unit_test(test_write_fails),
+		cmocka_unit_test(test_timings),
+	};
+	alarm(30);
+	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
