@@ -11,24 +11,32 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define MAX_ACCOUNTS (16 << 20)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 extern char **environ;
 
-/* The file as the guest will see it, without leaving its root. */
+/*
+ * The file as the guest will see it, without leaving its root. A foreign root may hold a FIFO or
+ * an endless file of that name: only a regular file of sane size is read.
+ */
 static FILE *open_in(int root_fd, const char *path)
 {
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-	int fd = root_fd < 0 ? open(path, O_RDONLY | O_CLOEXEC)
-			     : (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
-	if (fd < 0)
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+			       .resolve = RESOLVE_IN_ROOT};
+	struct stat st;
+	AUTO_CLOSE int fd = root_fd < 0
+				    ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+				    : (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > MAX_ACCOUNTS)
 		return NULL;
 	FILE *f = fdopen(fd, "r");
-	if (!f)
-		close(fd);
+	if (f)
+		steal_fd(&fd);
 	return f;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/verdict.h"
 #include "engine/tcg.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,18 +67,32 @@ static const struct {
 	{"help", "print this text", cmd_help},
 };
 
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: mayfly COMMAND [options]\n\n"
+		     "Sandboxes for untrusted programs: each runs in a virtual machine of its "
+		     "own.\n\ncommands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fprintf(out, "\n'mayfly COMMAND --help' says more about one.\n"
+		     "example: mayfly run -- uname -a\n");
+}
+
 static int cmd_help(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	printf("usage: mayfly COMMAND [options]\n\n"
-	       "Sandboxes for untrusted programs: each runs in a virtual machine of its own.\n\n"
-	       "commands:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %-10s %s\n", commands[i].name, commands[i].help);
-	printf("\n'mayfly COMMAND --help' says more about one.\n"
-	       "example: mayfly run -- uname -a\n");
+	usage(stdout);
 	return 0;
+}
+
+/* Text that was asked for and could not be written is a failure. */
+static int flush_stdout(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	log_error("can't write standard output: %s", strerror(errno));
+	return status ? status : EXIT_MAYFLY;
 }
 
 /* With one of 0, 1, 2 closed, the next file opened would become somebody's stdout. */
@@ -97,14 +112,18 @@ int main(int argc, char **argv)
 	tcg_tsc_begin();
 	fill_stdio();
 	log_init("mayfly", LOG_WARN);
-	const char *name = argc > 1 ? argv[1] : "help";
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_MAYFLY;
+	}
+	const char *name = argv[1];
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		name = "help";
 	if (strcmp(name, "--version") == 0)
 		name = "version";
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return flush_stdout(commands[i].run(argc - 1, argv + 1));
 	log_error("unknown command '%s' (see 'mayfly help')", name);
 	return EXIT_MAYFLY;
 }

@@ -109,7 +109,8 @@ static void phases(const struct verdict *v, struct phase p[PHASES])
 						  "exec",  "command", "teardown"};
 	uint64_t last = t->start;
 	for (unsigned i = 0; i < PHASES; i++) {
-		uint64_t to = at[i + 1] ? at[i + 1] : t->stop;
+		/* Some points come from the guest's clock: none may lie outside the run. */
+		uint64_t to = MIN(at[i + 1] ? at[i + 1] : t->stop, t->end);
 		p[i] = (struct phase){names[i], last, MAX(to, last)};
 		last = p[i].to;
 	}

@@ -256,7 +256,12 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 	}
 	if (c->no_cwd || c->rootfs)
 		return 0;
-	refused = views_cwd_refused(v->cwd, getenv("HOME"));
+	/* The name of the current directory has no links in it; HOME may. */
+	const char *home = getenv("HOME");
+	AUTO_FREE char *real_home = home ? realpath(home, NULL) : NULL;
+	refused = views_cwd_refused(v->cwd, home);
+	if (!refused && real_home)
+		refused = views_cwd_refused(v->cwd, real_home);
 	if (refused) {
 		snprintf(v->note, sizeof(v->note),
 			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd, refused);
@@ -272,23 +277,47 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 	return add_view(v, "cwd", fd, v->cwd, MAYFLY__VIEW__MODE__OVERLAY, e);
 }
 
+/* Drops empty and "." components of an absolute path; ".." is refused. */
+static int normalize(const char *path, char out[PATH_MAX], struct err *e)
+{
+	size_t n = 0;
+	for (const char *p = path; *p;) {
+		p += strspn(p, "/");
+		size_t len = strcspn(p, "/");
+		if (len == 2 && p[0] == '.' && p[1] == '.')
+			return err_set(e, EINVAL, "the guest path '%s' contains '..'", path);
+		if (len > 0 && !(len == 1 && p[0] == '.')) {
+			if (n + 1 + len >= PATH_MAX)
+				return err_errno(e, ENAMETOOLONG, "the guest path");
+			out[n++] = '/';
+			memcpy(out + n, p, len);
+			n += len;
+		}
+		p += len;
+	}
+	out[n] = '\0';
+	return 0;
+}
+
 /* Mounts of the guest's own that a share must not hide; "/" is what --rootfs is for. */
-static int check_target(const char *t, struct err *e)
+static int check_target(const char *path, char out[PATH_MAX], struct err *e)
 {
 	static const char *const taken[] = {"/proc", "/sys", "/dev"};
-	if (strcmp(t, "/") == 0)
+	int ret = normalize(path, out, e);
+	if (ret < 0)
+		return ret;
+	if (out[0] == '\0')
 		return err_set(e, EINVAL, "a share can't be the guest's root (see --rootfs)");
 	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
-		if (below(t, taken[i]))
-			return err_set(e, EINVAL, "a share can't be at '%s'", t);
-	if (strstr(t, "/../") || (strlen(t) >= 3 && strcmp(t + strlen(t) - 3, "/..") == 0))
-		return err_set(e, EINVAL, "the guest path '%s' contains '..'", t);
-	return strlen(t) >= PATH_MAX ? err_errno(e, ENAMETOOLONG, "the guest path") : 0;
+		if (below(out, taken[i]))
+			return err_set(e, EINVAL, "a share can't be at '%s'", out);
+	return 0;
 }
 
 static int open_share(struct views *v, const struct share *s, unsigned n, struct err *e)
 {
 	char name[32];
+	char clean[PATH_MAX];
 	AUTO_FREE char *real = NULL;
 	const char *target = s->guest;
 	if (!target) {
@@ -296,14 +325,14 @@ static int open_share(struct views *v, const struct share *s, unsigned n, struct
 		if (!real)
 			return err_errno(e, errno, "can't open '%s'", s->host);
 	}
-	int ret = check_target(target, e);
+	int ret = check_target(target, clean, e);
 	if (ret < 0)
 		return ret;
 	int fd = open_host(s->host, false, e);
 	if (fd < 0)
 		return fd;
 	snprintf(name, sizeof(name), "share%u", n);
-	return add_view(v, name, fd, target, MAYFLY__VIEW__MODE__READ_ONLY, e);
+	return add_view(v, name, fd, clean, MAYFLY__VIEW__MODE__READ_ONLY, e);
 }
 
 int views_open(struct views *v, const struct vm_config *c, struct err *e)

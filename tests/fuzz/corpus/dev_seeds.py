@@ -38,7 +38,7 @@ def ring(descs, heads, flags=0, log2=3, nxt=0, extra=b""):
 
 two = [desc(LOW + 1024, 44, NEXT, 1), desc(LOW + 2048, 100, WRITE)]
 save("chain", "simple", ring(two, [0], 4))
-save("chain", "event_idx", ring(two, [0, 0, 0], 7))
+save("chain", "event_idx", ring(two, [0] * 8, 7))
 save("chain", "merge", ring([desc(LOW + 1024, 8, NEXT, 1), desc(LOW + 1032, 8, NEXT, 2),
                              desc(HIGH, 64, WRITE | NEXT, 3), desc(HIGH + 64, 64, WRITE)], [0], 4))
 ind = desc(LOW + 1024, 8, NEXT, 1) + desc(HIGH + 16, 32, WRITE)
@@ -187,6 +187,9 @@ save("vsock", "short", bytes([TXRAW, 10]) + bytes(10) + bytes([TXRAW, 0]))
 save("vsock", "reset", rx(4) + tx(REQUEST, CTRL) + bytes([DIAL, 5, LOOP, RESET]) + rx(4) +
      tx(REQUEST, LISTENED) + bytes([LOOP]))
 save("vsock", "window", rx(8) + tx(REQUEST, CTRL) + tx(RW, CTRL, 0, 255) * 40)
-save("vsock", "broken", rx(2) + bytes([VPOKE, 2, 0x10, 0xFF]) + tx(REQUEST, CTRL) + bytes([RESET]))
+# The driver's index of the transmit ring stands at 0xa92 of its memory, behind the receive ring.
+save("vsock", "broken", rx(2) + tx(REQUEST, CTRL) + bytes([VPOKE, 0x92, 0x0A, 0xFF, 0x0F, LOOP, RESET]) +
+     rx(2) + tx(REQUEST, LISTENED) + bytes([LOOP]))
+save("vsock", "unfinished", rx(1) + bytes([DIAL, 0x85, LOOP, HCLOSE, 1, DIAL, 0x86, LOOP]))
 save("vsock", "credit", rx(4) + tx(REQUEST, LISTENED, 0, 0, 1) + bytes([LOOP, ACCEPT, HWRITE, 1, 200,
      LOOP]) + tx(UPDATE, LISTENED, 0, 0, 2) + bytes([LOOP]))

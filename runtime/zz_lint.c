@@ -1,5 +1,0 @@
-int f(int x)
-{
-	int *p = 0;
-	return *p + x
-}
