@@ -138,7 +138,7 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto
 
 .SECONDARY: $(GEN_C) $(GEN_H)
 
--include $(shell find $(BUILD)/obj $(BUILD)/obj-init -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/obj-init $(BUILD)/obj-test $(BUILD)/obj-fuzz -name '*.d' 2>/dev/null)
 
 # --- tests: one library of everything but the mains, with sanitizers, and one program a file ---
 

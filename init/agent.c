@@ -176,7 +176,7 @@ static void on_control(struct evsource *src, uint32_t events)
 static void on_listener(struct evsource *src, uint32_t events)
 {
 	struct agent *a = src->arg;
-	struct sockaddr_vm peer;
+	struct sockaddr_vm peer = {0};
 	socklen_t len = sizeof(peer);
 	(void)events;
 	int fd = accept4(src->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -193,8 +193,9 @@ static int take_signal(const struct session *s, uint32_t number)
 	if (number == 0 || number > (uint32_t)SIGRTMAX)
 		return -EPROTO;
 	/* To the whole group, as a terminal would: a shell and what it runs. */
-	if (s->pid > 0)
-		kill(-s->pid, (int)number);
+	if (s->pid > 0 && kill(-s->pid, (int)number) < 0)
+		/* Just forked: it has no group of its own yet. */
+		kill(s->pid, (int)number);
 	return 0;
 }
 

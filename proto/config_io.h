@@ -7,7 +7,7 @@
 #include "proto/config.pb-c.h"
 
 #define CONFIG_VERSION 1
-#define CONFIG_MAX_BYTES (8u * 1024 * 1024)
+#define CONFIG_MAX_BYTES (8u << 20)
 #define CONFIG_DATAGRAM_MAX 8192
 
 /* config_memfd() - a sealed memfd that holds the packed message; descriptor or -errno. */

@@ -85,6 +85,8 @@ int frame_next(struct frame_conn *c, Mayfly__Frame **out)
 	c->in_pos += (size_t)n;
 	bool hello = (*out)->body_case == MAYFLY__FRAME__BODY_HELLO;
 	int ret = 1;
+	if (!c->got_hello && hello)
+		c->peer_version = (*out)->hello->version;
 	if (!c->got_hello && (!hello || (*out)->hello->version != PROTO_VERSION))
 		ret = -EPROTONOSUPPORT;
 	else if (c->got_hello && hello)

@@ -12,12 +12,13 @@
 
 #define FRAME_HDR 4
 /* What may wait to be sent: a full window of data and the small frames beside it. */
-#define FRAME_OUT_MAX (512u * 1024)
+#define FRAME_OUT_MAX (512u << 10)
 
 /* One connection. One thread. Zero-initialise but for fd. */
 struct frame_conn {
 	int fd;
 	bool got_hello;
+	uint32_t peer_version; /* what its Hello said, 0: no Hello came first */
 	uint8_t *in;
 	size_t in_len; /* bytes in the buffer */
 	size_t in_pos; /* start of the next frame */

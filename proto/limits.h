@@ -3,17 +3,17 @@
 #ifndef MAYFLY_PROTO_LIMITS_H
 #define MAYFLY_PROTO_LIMITS_H
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 1u
 
 /* One frame: a 32-bit little-endian length, then so many bytes of protobuf. */
-#define PROTO_FRAME_MAX (64u * 1024)
+#define PROTO_FRAME_MAX (64u << 10)
 /* Payload of one Data or ExecWords frame; leaves room for the fields around it. */
-#define PROTO_DATA_MAX (32u * 1024)
+#define PROTO_DATA_MAX (32u << 10)
 /* Bytes of one stream that may be on their way without a Credit. */
-#define PROTO_WINDOW (256u * 1024)
-/* Arguments and environment together; Linux takes no single string over 128 KiB. */
-#define PROTO_WORDS_MAX (2u * 1024 * 1024)
-#define PROTO_WORD_MAX (128u * 1024)
+#define PROTO_WINDOW (256u << 10)
+/* All arguments, and all of the environment; Linux takes no single string over 128 KiB. */
+#define PROTO_WORDS_MAX (2u << 20)
+#define PROTO_WORD_MAX (128u << 10)
 #define PROTO_WORDS_COUNT_MAX 131072u
 #define PROTO_GROUPS_MAX 256
 

@@ -163,9 +163,9 @@ static json_t *json_report(const struct host_rows *rows)
 
 static int print_json(FILE *out, const struct host_rows *rows)
 {
-	json_t *report = json_report(rows);
-	int ret = report ? json_dumpf(report, out, JSON_INDENT(2)) : -1;
-	json_decref(report);
+	json_t *doc = json_report(rows);
+	int ret = doc ? json_dumpf(doc, out, JSON_INDENT(2)) : -1;
+	json_decref(doc);
 	fputc('\n', out);
 	return ret < 0 ? -ENOMEM : 0;
 }

@@ -18,8 +18,6 @@
 #define MAX_ACCOUNTS (16 << 20)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-extern char **environ;
-
 /*
  * The file as the guest will see it, without leaving its root. A foreign root may hold a FIFO or
  * an endless file of that name: only a regular file of sane size is read.

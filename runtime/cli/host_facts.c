@@ -44,11 +44,13 @@ uint64_t host_facts_meminfo(const char *text, const char *name)
 {
 	size_t len = strlen(name);
 	for (const char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL) {
-		unsigned long long kib;
+		char *end;
 		uint64_t bytes;
 		if (strncmp(p, name, len) != 0 || p[len] != ':')
 			continue;
-		if (sscanf(p + len + 1, " %llu kB", &kib) != 1 ||
+		errno = 0;
+		unsigned long long kib = strtoull(p + len + 1, &end, 10);
+		if (errno || end == p + len + 1 || strncmp(end, " kB", 3) != 0 ||
 		    mul_overflows((uint64_t)kib, (uint64_t)1024, &bytes))
 			return 0;
 		return bytes;

@@ -238,7 +238,8 @@ static int make_wires(struct launch *l, struct machine *m, const struct vm_confi
 		      struct wires *w, int *fs_far, struct err *e)
 {
 	int ret = pair(l, SOCK_STREAM, &w->vsock[0], &w->vsock[1], e);
-	own(l, w->vsock[0]);
+	if (ret == 0)
+		own(l, w->vsock[0]);
 	if (ret == 0 && (ret = pair(l, SOCK_STREAM, &w->fs[0], &w->fs[1], e)) == 0)
 		own(l, w->fs[0]);
 	if (ret == 0 && (ret = pair(l, SOCK_STREAM, &w->serial[0], &w->serial[1], e)) == 0)
@@ -249,10 +250,8 @@ static int make_wires(struct launch *l, struct machine *m, const struct vm_confi
 		ret = pair(l, SOCK_STREAM, &m->control, &w->control, e);
 	if (ret == 0)
 		ret = pair(l, SOCK_SEQPACKET, &m->report, &w->report, e);
-	w->console = -1;
-	if (ret == 0 && c->console) {
+	if (ret == 0 && c->console)
 		ret = pair(l, SOCK_STREAM, &m->console, &w->console, e);
-	}
 	/* A number that is surely free in the supervisor, too. */
 	w->listen = own(l, fcntl(l->null_fd, F_DUPFD_CLOEXEC, FIRST_FD));
 	return ret < 0 || w->listen >= 0 ? ret : err_errno(e, errno, "can't reserve a descriptor");
@@ -345,7 +344,7 @@ static int make_owner(struct launch *l, struct machine *m, struct err *e)
 static int launch(struct launch *l, struct machine *m, const struct vm_config *c, struct views *v,
 		  struct err *e)
 {
-	struct wires w;
+	struct wires w = {.console = -1};
 	int fs_far = -1;
 	int ret = make_owner(l, m, e);
 	if (ret == 0)

@@ -20,9 +20,10 @@ static uint64_t start_ns;
 /* The verdict is wanted also where nothing was started: a script asked for it. */
 static int config_failed(const struct vm_config *c, const struct err *e)
 {
-	struct verdict v = {.t = {.start = start_ns, .end = io_now_ns()}};
+	struct verdict v = {.t = {.start = start_ns}};
 	log_error("%s (see 'mayfly run --help')", e->text);
 	verdict_set(&v, VERDICT_CONFIG, "%s", e->text);
+	v.t.end = io_now_ns();
 	if (c->status_fd >= 0 && verdict_write(&v, c->status_fd) < 0)
 		log_error("can't write the verdict to descriptor %d", c->status_fd);
 	return verdict_status(&v);

@@ -161,7 +161,7 @@ static void choose_workdir(struct run *r)
 	const char *dir = "/";
 	if (r->cfg->workdir)
 		dir = r->cfg->workdir;
-	else if (r->views.cwd_shared)
+	else if (r->views.cwd_shared || views_covers(&r->views, r->views.cwd))
 		dir = r->views.cwd;
 	else if (!r->cfg->rootfs && strcmp(r->views.cwd, r->user.home) == 0)
 		dir = r->user.home;

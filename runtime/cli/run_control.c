@@ -104,7 +104,7 @@ static void flush(struct run *r)
 static void on_control(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
-	int ret = events & ~(uint32_t)EPOLLOUT ? frame_fill(&r->control) : 0;
+	int ret = (events & ~(uint32_t)EPOLLOUT) ? frame_fill(&r->control) : 0;
 	while (ret >= 0) {
 		Mayfly__Frame *f = NULL;
 		ret = frame_next(&r->control, &f);
@@ -118,7 +118,9 @@ static void on_control(struct evsource *src, uint32_t events)
 		stop(r);
 		if (ret == -EPROTONOSUPPORT)
 			run_end(r, VERDICT_GUEST_FAILED,
-				"the agent in the guest speaks another version of the protocol");
+				"the agent in the guest speaks version %u of the protocol, this "
+				"program version %u (is the init image of another build?)",
+				r->control.peer_version, PROTO_VERSION);
 		else if (ret != -ENODATA && ret != -ECONNRESET)
 			run_end(r, VERDICT_GUEST_FAILED, "the agent in the guest broke the protocol");
 	}

@@ -377,6 +377,14 @@ void views_close(struct views *v)
 	v->n_view = 0;
 }
 
+bool views_covers(const struct views *v, const char *path)
+{
+	for (size_t i = 0; path[0] == '/' && i < v->n_view; i++)
+		if (below(path, v->view[i].target))
+			return true;
+	return false;
+}
+
 static void renumber(const struct views *v, Mayfly__FsEntry *en, int first)
 {
 	for (size_t i = 0; en->fd >= 0 && i < v->n_fd; i++)

@@ -39,6 +39,9 @@ void views_close(struct views *v);
 /* views_close_fds() - when the machine has its copies; names and mounts stay. */
 void views_close_fds(struct views *v);
 
+/* views_covers() - true if a share shows this path in the guest. */
+bool views_covers(const struct views *v, const char *path);
+
 /* views_renumber() - entry i of fd[] becomes first + i in the tree. */
 void views_renumber(struct views *v, int first);
 

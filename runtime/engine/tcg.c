@@ -13,6 +13,8 @@
 #include <time.h>
 
 #define FS_QUEUE_SIZE 1024
+/* The buffer of translated code is host memory that the guest can make QEMU use. */
+#define TCG_ACCEL "tcg,thread=multi,tb-size=256"
 #define TSC_MIN_NS 2000000ull
 
 int tcg_find_qemu(struct err *e)
@@ -114,7 +116,7 @@ static int add_machine(struct tcg_args *a, const struct vm_config *c)
 	unsigned long long mib = c->memory >> 20;
 	int ret = add_pair(a, "-M", "microvm,rtc=on,acpi=off,memory-backend=mem");
 	if (ret == 0)
-		ret = add_pair(a, "-accel", c->cpus > 1 ? "tcg,thread=multi" : "tcg");
+		ret = add_pair(a, "-accel", TCG_ACCEL);
 	if (ret == 0)
 		/* TCG copies byte by byte for "rep movsb": hide that it is said to be fast. */
 		ret = add_pair(a, "-cpu", "max,-erms,-fsrm");

@@ -43,7 +43,7 @@ int fs_attr_key(struct fs *fs, uint16_t view, const struct statx *stx, struct fs
 		return dev;
 	*key = (struct fs_key){
 		.ino = stx->stx_ino,
-		.birth = stx->stx_mask & STATX_BTIME ? fold(nsec(&stx->stx_btime), 1) : 0,
+		.birth = (stx->stx_mask & STATX_BTIME) ? fold(nsec(&stx->stx_btime), 1) : 0,
 		.dev = (uint16_t)dev,
 		.view = view,
 		.kind = FS_KIND_REAL,

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* The largest FUSE message that travels, header included. READ and WRITE data never do. */
-#define FS_WIRE_BODY_MAX (64u * 1024)
+#define FS_WIRE_BODY_MAX (64u << 10)
 
 struct fs_wire_req {
 	uint32_t len;  /* of the whole message, this header included */

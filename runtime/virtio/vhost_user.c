@@ -19,7 +19,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define VU_PROTOCOL_FEATURES ((1ull << VU_PROTOCOL_F_REPLY_ACK) | (1ull << VU_PROTOCOL_F_CONFIG))
+/* QEMU keeps the fs device's configuration itself and warns of a back end that offers it. */
+static uint64_t protocol_features(const struct vhost_user *vu)
+{
+	uint64_t f = 1ull << VU_PROTOCOL_F_REPLY_ACK;
+	if (vu->dev->ops->id != VIRTIO_ID_FS_DEV)
+		f |= 1ull << VU_PROTOCOL_F_CONFIG;
+	return f;
+}
 
 static void ring_stop(struct vhost_user *vu, unsigned i)
 {
@@ -234,10 +241,10 @@ static int dispatch(struct vhost_user *vu, struct vu_msg *m)
 		return reply_u64(m, VIRTIO_CORE_FEATURES | VU_F_PROTOCOL_FEATURES |
 					    vu->dev->ops->features);
 	case VU_SET_FEATURES: return set_features(vu, m);
-	case VU_GET_PROTOCOL_FEATURES: return reply_u64(m, VU_PROTOCOL_FEATURES);
+	case VU_GET_PROTOCOL_FEATURES: return reply_u64(m, protocol_features(vu));
 	case VU_SET_PROTOCOL_FEATURES:
 		vu->protocol_features = m->u64;
-		return m->u64 & ~VU_PROTOCOL_FEATURES ? -EPROTO : 0;
+		return (m->u64 & ~protocol_features(vu)) ? -EPROTO : 0;
 	case VU_GET_QUEUE_NUM: return reply_u64(m, vu->dev->ops->num_queues);
 	case VU_SET_OWNER: return 0;
 	case VU_RESET_OWNER:

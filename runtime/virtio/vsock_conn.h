@@ -17,7 +17,7 @@
 
 #include <sys/queue.h>
 
-#define VSOCK_BUF_SIZE (256u * 1024)
+#define VSOCK_BUF_SIZE (256u << 10)
 #define VSOCK_TIMEOUT_NS 2000000000ull
 
 enum vsock_conn_state { VSOCK_REQUESTED, VSOCK_OPEN, VSOCK_CLOSING, VSOCK_DEAD };

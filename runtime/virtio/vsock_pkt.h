@@ -23,7 +23,7 @@ enum vsock_op {
 #define VSOCK_TYPE_STREAM 1
 #define VSOCK_SHUT_RCV 1u
 #define VSOCK_SHUT_SEND 2u
-#define VSOCK_MAX_PAYLOAD (64u * 1024)
+#define VSOCK_MAX_PAYLOAD (64u << 10)
 
 /* Little-endian on the wire; struct virtio_vsock_hdr. */
 struct vsock_hdr {

@@ -10,11 +10,11 @@
 
 #include <linux/vm_sockets.h>
 
-/* vsock_try CID PORT [SOURCE-PORT]: prints "connected", what is read within 2 s, or the error */
+/* vsock_try CID PORT [SOURCE-PORT]: prints "connected", what is read within 1 s, or the error */
 int main(int argc, char **argv)
 {
 	struct sockaddr_vm to = {.svm_family = AF_VSOCK};
-	struct timeval tv = {.tv_sec = 5};
+	struct timeval tv = {.tv_sec = 1};
 	char buf[256];
 	if (argc < 3)
 		return 2;
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 	buf[0] = 4;
 	ssize_t w = send(fd, buf, 8, MSG_NOSIGNAL);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
-	int n = poll(&p, 1, 2000);
+	int n = poll(&p, 1, 1000);
 	ssize_t r = n > 0 ? read(fd, buf, sizeof(buf)) : -2;
 	printf("connected, sent %zd, read %zd%s%s\n", w, r, r == -1 ? ": " : "",
 	       r == -1 ? strerror(errno) : "");

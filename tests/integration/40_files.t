@@ -43,7 +43,7 @@ say mv "$(mv random r2 && stat -c %s r2)"
 say chmod "$(chmod 777 exact && stat -c %a exact)"
 say new "$(mkdir -p x/y/z && echo n >x/y/z/n && cat x/y/z/n)"
 say commit "$(git -c user.name=t -c user.email=t@example.org commit -qam second 2>&1; git log --format=%s | head -n 1)"
-say usrwrite "$(echo x 2>&1 >/usr/bin/new-file && echo ok)"
+say usrwrite "$(touch /usr/bin/new-file 2>&1 && echo ok)"
 say end yes
 SH
 VM_LIMIT=100 vm --share "$W/guest.sh:/guest.sh" -- bash /guest.sh
@@ -76,7 +76,7 @@ guest_is commit second "git commit"
 if is_root; then
 	skip "root may write in the overlay" "an ordinary user can't write in /usr"
 else
-	is "$(val usrwrite)" "" "an ordinary user can't write in /usr"
+	like "$(val usrwrite)" "Permission denied" "an ordinary user can't write in /usr"
 fi
 after=$(find . -printf '%p %y %m %s %T@ %i %n\n' | sort; cat file prog.c random | sha256sum)
 is "$after" "$before" "nothing of it changed on the host"
@@ -95,15 +95,15 @@ n=$(find many | wc -l)
 t0=$(now_ms)
 (
 	ulimit -n 1024
-	VM_LIMIT=150 vm --share "$W/many:/many" -- sh -c 'find /many -printf "%i\n" | sort -u | wc -l;
-		find /many -type f -size 0 | wc -l; cat /many/d50/f500 && echo read'
+	VM_LIMIT=150 vm --share "$W/many:/many" -- sh -c 'find /many -printf "%i %y %s\n" >/tmp/l
+		cut -d" " -f1 /tmp/l | sort -u | wc -l; grep -c "f 0$" /tmp/l; cat /many/d50/f500 && echo read'
 	echo "$rc" >"$T/rc"
 )
 rc=$(cat "$T/rc")
 is "$(sed -n 1p "$T/out")" "$n" "find over 100,000 files with an fd limit of 1024 sees each inode"
-is "$(sed -n 2p "$T/out")" 99900 "and each once more"
+is "$(sed -n 2p "$T/out")" 99900 "and each is an empty file"
 is "$(sed -n 3p "$T/out")" read "and one can be read after that"
-diag "measured: find over $n files, twice, in $(($(now_ms) - t0)) ms"
+diag "measured: find over $n files in $(($(now_ms) - t0)) ms"
 rm -rf many
 
 ## Shares

@@ -204,8 +204,7 @@ int vsock_rig_listen(const char *name)
 {
 	struct sockaddr_un sun = address(name);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	must(fd >= 0 && bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 &&
-		     listen(fd, 512) == 0,
+	must(fd >= 0 && bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 && listen(fd, 512) == 0,
 	     name);
 	return fd;
 }

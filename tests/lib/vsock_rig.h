@@ -17,9 +17,9 @@ struct vsock_rig {
 	struct fake_queue rx, tx;
 	uint8_t *rx_host[FAKE_QUEUE_MAX]; /* by head */
 	size_t rx_len[FAKE_QUEUE_MAX];
-	size_t mark; /* guest memory below it is the rings and receive buffers */
+	size_t mark;	     /* guest memory below it is the rings and receive buffers */
 	unsigned tx_waiting; /* packets that the device has not given back */
-	bool keep; /* received buffers are not given again by themselves */
+	bool keep;	     /* received buffers are not given again by themselves */
 	uint32_t alloc, fwd; /* go into packets sent */
 	char dir[32];
 	int old_dir;
@@ -33,7 +33,8 @@ void vsock_rig_stop(struct vsock_rig *r);
 /* vsock_rig_run() - until the device is idle; false if it never is. */
 bool vsock_rig_run(struct vsock_rig *r);
 
-/* vsock_rig_post() - n more receive buffers of RIG_RX_PAYLOAD and a header; len 0: that, else len. */
+/* vsock_rig_post() - n more receive buffers of RIG_RX_PAYLOAD and a header; len 0: that, else len.
+ */
 void vsock_rig_post(struct vsock_rig *r, unsigned n, size_t len);
 
 /* vsock_rig_packet() - sends a header as it is, and h->len bytes. */

@@ -58,7 +58,7 @@ static void echo_config(struct virtio_dev *dev, uint32_t off, void *buf, uint32_
 
 static const struct virtio_dev_ops echo_ops = {
 	.name = "echo",
-	.id = VIRTIO_ID_FS_DEV,
+	.id = VIRTIO_ID_VSOCK_DEV,
 	.num_queues = VU_FRONT_QUEUES,
 	.features = 1ull << 5,
 	.queue_kick = echo_kick,
@@ -177,8 +177,12 @@ void vu_front_addr(struct vu_front *f, uint32_t q)
 	struct {
 		uint32_t index, flags;
 		uint64_t desc, used, avail, log;
-	} a = {q, 0, VU_FRONT_UADDR + VU_FRONT_DESC(q), VU_FRONT_UADDR + VU_FRONT_USED(q),
-	       VU_FRONT_UADDR + VU_FRONT_AVAIL(q), 0};
+	} a = {q,
+	       0,
+	       VU_FRONT_UADDR + VU_FRONT_DESC(q),
+	       VU_FRONT_UADDR + VU_FRONT_USED(q),
+	       VU_FRONT_UADDR + VU_FRONT_AVAIL(q),
+	       0};
 	vu_front_send(f, VU_SET_VRING_ADDR, &a, sizeof(a), NULL, 0);
 }
 

@@ -15,7 +15,7 @@
 #define VU_FRONT_UADDR 0x7f0000000000ull
 
 /* Ring layout in the memory file, by queue. */
-#define VU_FRONT_DESC(q) (0x1000u + (q) * 0x4000u)
+#define VU_FRONT_DESC(q) (0x1000u + (q)*0x4000u)
 #define VU_FRONT_AVAIL(q) (VU_FRONT_DESC(q) + 0x1000)
 #define VU_FRONT_USED(q) (VU_FRONT_DESC(q) + 0x2000)
 #define VU_FRONT_BUF(q) (VU_FRONT_DESC(q) + 0x3000)
@@ -40,7 +40,8 @@ struct vu_front {
 	int kick[VU_FRONT_QUEUES], call[VU_FRONT_QUEUES];
 };
 
-/* vu_front_init() - connects an echo device to a front end with sealed memory; aborts on failure. */
+/* vu_front_init() - connects an echo device to a front end with sealed memory; aborts on failure.
+ */
 void vu_front_init(struct vu_front *f);
 void vu_front_destroy(struct vu_front *f);
 

@@ -172,9 +172,9 @@ static void test_share(void **state)
 	static const struct {
 		const char *text, *host, *guest;
 	} rows[] = {
-		{"/data", "/data", NULL},	   {"data", "data", NULL},
-		{"/a:/b", "/a", "/b"},		   {"/a:/b:ro", "/a", "/b"},
-		{"/a:ro", "/a", NULL},		   {"/with:colon:/b", "/with:colon", "/b"},
+		{"/data", "/data", NULL}, {"data", "data", NULL},
+		{"/a:/b", "/a", "/b"},	  {"/a:/b:ro", "/a", "/b"},
+		{"/a:ro", "/a", NULL},	  {"/with:colon:/b", "/with:colon", "/b"},
 		{".", ".", NULL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -305,9 +305,9 @@ static void test_status_fd(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_defaults), T(test_command), T(test_engine),   T(test_cpus),
-		T(test_memory),	  T(test_times),   T(test_env),	     T(test_share),
-		T(test_paths),	  T(test_hostname), T(test_user),    T(test_flags),
+		T(test_defaults),  T(test_command),	    T(test_engine), T(test_cpus),
+		T(test_memory),	   T(test_times),	    T(test_env),    T(test_share),
+		T(test_paths),	   T(test_hostname),	    T(test_user),   T(test_flags),
 		T(test_status_fd), T(test_too_many_shares),
 	};
 	alarm(30);

@@ -83,8 +83,7 @@ static void test_load_garbage(void **state)
 	assert_non_null(strstr(e.text, "VmmConfig"));
 	assert_int_equal(config_load(-1, &mayfly__vmm_config__descriptor, &out, &e), -EBADF);
 	assert_non_null(strstr(e.text, "Bad file"));
-	assert_int_equal(config_load(pair[0], &mayfly__vmm_config__descriptor, &out, &e),
-			 -ESPIPE);
+	assert_int_equal(config_load(pair[0], &mayfly__vmm_config__descriptor, &out, &e), -ESPIPE);
 }
 
 static void test_load_too_large(void **state)
@@ -161,8 +160,10 @@ static void test_datagram_garbage(void **state)
 	size_t n;
 	struct iovec iov = {(void *)(uintptr_t) "\xff\xff\xff", 3};
 	char ctl[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)};
+	struct msghdr mh = {.msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = ctl,
+			    .msg_controllen = sizeof(ctl)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -214,9 +215,14 @@ static void test_fd_arg(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_memfd),	   T(test_empty_message),      T(test_load_garbage),
-		T(test_load_too_large), T(test_datagrams),     T(test_datagram_too_large),
-		T(test_datagram_garbage), T(test_fd_arg),
+		T(test_memfd),
+		T(test_empty_message),
+		T(test_load_garbage),
+		T(test_load_too_large),
+		T(test_datagrams),
+		T(test_datagram_too_large),
+		T(test_datagram_garbage),
+		T(test_fd_arg),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("config_io", tests, NULL, NULL);

@@ -224,9 +224,8 @@ static void test_timeout_and_signal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_events),		 T(test_off_is_off),
-		T(test_refused),	 T(test_delete_in_batch),
-		T(test_turn_off_in_batch), T(test_many),
+		T(test_events),		 T(test_off_is_off),	     T(test_refused),
+		T(test_delete_in_batch), T(test_turn_off_in_batch),  T(test_many),
 		T(test_run_stops),	 T(test_timeout_and_signal),
 	};
 	alarm(30);

@@ -159,8 +159,10 @@ static void test_hostile_sender(void **state)
 	size_t n = 9;
 	char ctl[CMSG_SPACE(sizeof(many))] __attribute__((aligned(8))) = {0};
 	struct iovec iov = {buf, 1};
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)};
+	struct msghdr mh = {.msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = ctl,
+			    .msg_controllen = sizeof(ctl)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -215,13 +217,20 @@ static void test_stream_in_pieces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		S(test_pass),		   P(test_pass),
-		S(test_most),		   P(test_most),
-		S(test_without),	   P(test_without),
-		S(test_more_than_allowed), P(test_more_than_allowed),
-		S(test_hostile_sender),	   P(test_hostile_sender),
-		P(test_cut_datagram),	   S(test_nobody_there),
-		P(test_nobody_there),	   S(test_stream_in_pieces),
+		S(test_pass),
+		P(test_pass),
+		S(test_most),
+		P(test_most),
+		S(test_without),
+		P(test_without),
+		S(test_more_than_allowed),
+		P(test_more_than_allowed),
+		S(test_hostile_sender),
+		P(test_hostile_sender),
+		P(test_cut_datagram),
+		S(test_nobody_there),
+		P(test_nobody_there),
+		S(test_stream_in_pieces),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("fdpass", tests, NULL, NULL);

@@ -159,8 +159,11 @@ static void test_env_default(void **state)
 {
 	(void)state;
 	static const char *const outside[] = {
-		"SECRET_TOKEN", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "LD_LIBRARY_PATH", "PWD",
-		"LANGUAGE",	"XLC_ALL",		 "MAYFLY_LOG",	  "SHELL",
+		"SECRET_TOKEN",	 "AWS_SECRET_ACCESS_KEY",
+		"SSH_AUTH_SOCK", "LD_LIBRARY_PATH",
+		"PWD",		 "LANGUAGE",
+		"XLC_ALL",	 "MAYFLY_LOG",
+		"SHELL",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(outside); i++)
 		setenv(outside[i], "s3cret", 1);
@@ -200,8 +203,8 @@ static void test_env_no_path(void **state)
 static void test_env_options(void **state)
 {
 	(void)state;
-	const char *given[] = {"TOKEN", "MISSING", "HOME=/elsewhere", "PATH=/p", "A=1", "A=2=3",
-			       "EMPTY=", "HOMER=x"};
+	const char *given[] = {"TOKEN", "MISSING", "HOME=/elsewhere", "PATH=/p",
+			       "A=1",	"A=2=3",   "EMPTY=",	      "HOMER=x"};
 	setenv("TOKEN", "passed", 1);
 	setenv("SECRET", "kept", 1);
 	t.c.env = given;
@@ -223,8 +226,8 @@ static void test_env_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_unknown_user), T(test_known_user),     T(test_hostile_root),
-		T(test_caller_home),  T(test_env_default),    T(test_env_no_path),
+		T(test_unknown_user), T(test_known_user),	  T(test_hostile_root),
+		T(test_caller_home),  T(test_env_default),	  T(test_env_no_path),
 		T(test_env_options),  T(test_fifo_does_not_hang),
 	};
 	alarm(10);

@@ -292,9 +292,8 @@ static void test_careful(void **state)
 	size_t got = 0;
 	out_pipe();
 	hostio_close(&t.h);
-	t.h = (struct hostio){.loop = &t.loop,
-			      .src = {.fd = t.fd[0], .fn = on_push},
-			      .kind = HOSTIO_CAREFUL};
+	t.h = (struct hostio){
+		.loop = &t.loop, .src = {.fd = t.fd[0], .fn = on_push}, .kind = HOSTIO_CAREFUL};
 	assert_int_equal(hostio_add(&t.h, t.big, PROTO_WINDOW), 0);
 	/* The descriptor itself may block: this call must come back all the same. */
 	assert_false(hostio_push(&t.h));
@@ -319,9 +318,10 @@ static void test_closed_descriptor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_pipe_out), T(test_slow_reader), T(test_ring_wraps), T(test_reader_gone),
-		T(test_pipe_in),  T(test_file),	       T(test_dev_null),   T(test_dev_full),
-		T(test_socket),	  T(test_careful),     T(test_closed_descriptor),
+		T(test_pipe_out),    T(test_slow_reader),	T(test_ring_wraps),
+		T(test_reader_gone), T(test_pipe_in),		T(test_file),
+		T(test_dev_null),    T(test_dev_full),		T(test_socket),
+		T(test_careful),     T(test_closed_descriptor),
 	};
 	alarm(30);
 	signal(SIGPIPE, SIG_IGN);

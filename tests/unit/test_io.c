@@ -146,9 +146,9 @@ static void test_clock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full),	   cmocka_unit_test(test_write_to_nobody),
-		cmocka_unit_test(test_read_all),   cmocka_unit_test(test_read_all_limits),
-		cmocka_unit_test(test_flags),	   cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_full),	 cmocka_unit_test(test_write_to_nobody),
+		cmocka_unit_test(test_read_all), cmocka_unit_test(test_read_all_limits),
+		cmocka_unit_test(test_flags),	 cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_clock),
 	};
 	alarm(30);

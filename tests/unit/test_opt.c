@@ -160,8 +160,8 @@ static void test_u64(void **state)
 {
 	(void)state;
 	uint64_t v = 99;
-	static const char *const bad[] = {"",  "x",    "1x", " 1", "-1", "+1", "1 ", "0x5",
-					  "0", "1025", "1.5", "18446744073709551616"};
+	static const char *const bad[] = {"",	"x",   "1x", " 1",   "-1",  "+1",
+					  "1 ", "0x5", "0",  "1025", "1.5", "18446744073709551616"};
 	assert_int_equal(opt_u64("1", 1, 1024, &v, &e), 0);
 	assert_int_equal(v, 1);
 	assert_int_equal(opt_u64("1024", 1, 1024, &v, &e), 0);
@@ -183,13 +183,30 @@ static void test_bytes(void **state)
 		const char *text;
 		uint64_t want;
 	} good[] = {
-		{"0", 0},	       {"1", 1},		{"1K", 1024},
-		{"3k", 3072},	       {"512M", 512ull << 20},	{"512m", 512ull << 20},
-		{"2G", 2ull << 30},    {"2GiB", 2ull << 30},	{"64MB", 64ull << 20},
+		{"0", 0},
+		{"1", 1},
+		{"1K", 1024},
+		{"3k", 3072},
+		{"512M", 512ull << 20},
+		{"512m", 512ull << 20},
+		{"2G", 2ull << 30},
+		{"2GiB", 2ull << 30},
+		{"64MB", 64ull << 20},
 		{"17179869183G", 17179869183ull << 30},
 	};
-	static const char *const bad[] = {"", "M", "-1M", "1T", "1MM", "1Mi", "1 M", "0x10M", "1.5G",
-					  "17179869184G", "99999999999999999999", "1B", "1Kx"};
+	static const char *const bad[] = {"",
+					  "M",
+					  "-1M",
+					  "1T",
+					  "1MM",
+					  "1Mi",
+					  "1 M",
+					  "0x10M",
+					  "1.5G",
+					  "17179869184G",
+					  "99999999999999999999",
+					  "1B",
+					  "1Kx"};
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		uint64_t v = 7;
 		assert_int_equal(opt_bytes(good[i].text, &v, &e), 0);
@@ -209,13 +226,13 @@ static void test_duration(void **state)
 		const char *text;
 		uint64_t want;
 	} good[] = {
-		{"10", 10000000000ull},	     {"10s", 10000000000ull}, {"1.5s", 1500000000ull},
-		{"200ms", 200000000ull},     {"5m", 300000000000ull}, {"2h", 7200000000000ull},
-		{"1d", 86400000000000ull},   {"0.001", 1000000ull},
+		{"10", 10000000000ull},	   {"10s", 10000000000ull}, {"1.5s", 1500000000ull},
+		{"200ms", 200000000ull},   {"5m", 300000000000ull}, {"2h", 7200000000000ull},
+		{"1d", 86400000000000ull}, {"0.001", 1000000ull},
 	};
-	static const char *const bad[] = {"",	 "0",	"0s",  "-1s", "+1s",	"s",   "1 s", "1x",
-					  "inf", "nan", "1S",  ".5s", "1e30",	"1sm", "1.2.3s",
-					  "0x10s", "1e3s", "0.0000000001"};
+	static const char *const bad[] = {"",	  "0",	 "0s",	   "-1s",   "+1s",  "s",
+					  "1 s",  "1x",	 "inf",	   "nan",   "1S",   ".5s",
+					  "1e30", "1sm", "1.2.3s", "0x10s", "1e3s", "0.0000000001"};
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		uint64_t v = 7;
 		assert_int_equal(opt_duration(good[i].text, &v, &e), 0);

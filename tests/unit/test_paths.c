@@ -137,7 +137,9 @@ static void test_check_kernel(void **state)
 		size_t at;
 		const char *mark;
 		int want;
-	} rows[] = {{0, "\177ELF", 0}, {0x202, "HdrS", 0}, {0x201, "HdrS", -ENOEXEC},
+	} rows[] = {{0, "\177ELF", 0},
+		    {0x202, "HdrS", 0},
+		    {0x201, "HdrS", -ENOEXEC},
 		    {0, "#!/b", -ENOEXEC}};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		AUTO_CLOSE int fd = open("k", O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0600);
@@ -176,8 +178,8 @@ static void test_own_beside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_which),	     T(test_which_relative), T(test_which_long),
-		T(test_guest_given), T(test_own_missing),    T(test_own_beside),
+		T(test_which),	      T(test_which_relative), T(test_which_long),
+		T(test_guest_given),  T(test_own_missing),    T(test_own_beside),
 		T(test_check_kernel),
 	};
 	alarm(30);

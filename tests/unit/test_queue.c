@@ -324,13 +324,20 @@ static void test_stopped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_start_checks),	     T(test_start_outside),
-		T(test_pop_push),	     T(test_unpop),
-		T(test_out_of_order),	     T(test_index_wrap),
-		T(test_index_jump_breaks),   T(test_index_backwards_breaks),
-		T(test_bad_head_breaks),     T(test_notify_flag),
-		T(test_notify_without_call), T(test_event_idx),
-		T(test_event_idx_wrap),	     T(test_quiet),
+		T(test_start_checks),
+		T(test_start_outside),
+		T(test_pop_push),
+		T(test_unpop),
+		T(test_out_of_order),
+		T(test_index_wrap),
+		T(test_index_jump_breaks),
+		T(test_index_backwards_breaks),
+		T(test_bad_head_breaks),
+		T(test_notify_flag),
+		T(test_notify_without_call),
+		T(test_event_idx),
+		T(test_event_idx_wrap),
+		T(test_quiet),
 		T(test_stopped),
 	};
 	alarm(30);

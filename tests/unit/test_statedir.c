@@ -59,8 +59,8 @@ static void test_ids(void **state)
 	(void)state;
 	char id[STATEDIR_ID_MAX + 2];
 	struct statedir d;
-	static const char *const bad[] = {"",	 ".",	"..",  "a/b", "../a", "A", "a b",
-					  "a\n", "a_b", "a.b", "/",   "\xc3\xa4"};
+	static const char *const bad[] = {"",	 ".",	"..",  "a/b", "../a", "A",
+					  "a b", "a\n", "a_b", "a.b", "/",    "\xc3\xa4"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_false(statedir_id_ok(bad[i]));
 		assert_int_equal(statedir_create(&d, base, bad[i], &e), -EINVAL);

@@ -19,8 +19,8 @@
 
 static struct vm_config c;
 static struct tcg_args a;
-static const struct tcg_fds fds = {.kernel = 103, .init = 104, .vsock = 105, .fs = 106,
-				   .serial = 107};
+static const struct tcg_fds fds = {
+	.kernel = 103, .init = 104, .vsock = 105, .fs = 106, .serial = 107};
 
 static int setup(void **state)
 {
@@ -74,9 +74,9 @@ static void test_nothing_of_its_own(void **state)
 	assert_non_null(strstr(sandbox, "elevateprivileges=deny"));
 	assert_non_null(strstr(sandbox, "obsolete=deny"));
 	assert_non_null(strstr(sandbox, "resourcecontrol=deny"));
-	static const char *const never[] = {"-netdev", "-nic", "-net", "-drive", "-monitor", "-qmp",
-					    "-mon",    "-vga", "-usb", "-hda",	 "-virtfs",  "-gdb",
-					    "-s",      "-D",   "-daemonize"};
+	static const char *const never[] = {"-netdev", "-nic", "-net", "-drive", "-monitor",
+					    "-qmp",    "-mon", "-vga", "-usb",	 "-hda",
+					    "-virtfs", "-gdb", "-s",   "-D",	 "-daemonize"};
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
 		assert_false(has(never[i]));
 	assert_memory_equal(value("-M", 0), "microvm,", 8);

@@ -162,9 +162,8 @@ static void test_json(void **state)
 	assert_null(json_object_get(o, "signal"));
 	const json_t *t = json_object_get(o, "timings");
 	assert_true(json_is_object(t));
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "usage"),
-							    "user_usec")),
-			 7);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(o, "usage"), "user_usec")), 7);
 	const char *key;
 	json_t *val;
 	double sum = 0;
@@ -194,8 +193,14 @@ static void test_json_guest_text(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"plain", "quote \" and \\ and \b\f\n\r\t\001", "\xc3\xa4\xe2\x82\xac", "\xff\xfe",
-		"cut \xe2\x82", "\xed\xa0\x80 surrogate", "\xc0\x80 overlong", "{\"a\":1}",
+		"plain",
+		"quote \" and \\ and \b\f\n\r\t\001",
+		"\xc3\xa4\xe2\x82\xac",
+		"\xff\xfe",
+		"cut \xe2\x82",
+		"\xed\xa0\x80 surrogate",
+		"\xc0\x80 overlong",
+		"{\"a\":1}",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct verdict v = {0};

@@ -93,12 +93,28 @@ static void test_answers(void **state)
 	assert_true(m.u64 == (VIRTIO_CORE_FEATURES | VU_F_PROTOCOL_FEATURES | (1ull << 5)));
 	vu_front_send(f, VU_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
 	assert_true(vu_front_reply(f, &m));
-	assert_true(m.u64 ==
-		    ((1ull << VU_PROTOCOL_F_REPLY_ACK) | (1ull << VU_PROTOCOL_F_CONFIG)));
+	assert_true(m.u64 == ((1ull << VU_PROTOCOL_F_REPLY_ACK) | (1ull << VU_PROTOCOL_F_CONFIG)));
 	vu_front_send(f, VU_GET_QUEUE_NUM, NULL, 0, NULL, 0);
 	assert_true(vu_front_reply(f, &m));
 	assert_true(m.u64 == VU_FRONT_QUEUES);
 	assert_false(vu_front_reply(f, &m));
+}
+
+/* QEMU answers for the fs device's configuration itself. */
+static void test_fs_keeps_no_config(void **state)
+{
+	struct vu_front *f = *state;
+	struct vu_msg m;
+	struct virtio_dev_ops fs = *f->echo.dev.ops;
+	const struct virtio_dev_ops *saved = f->echo.dev.ops;
+	fs.id = VIRTIO_ID_FS_DEV;
+	f->echo.dev.ops = &fs;
+	vu_front_send(f, VU_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
+	assert_true(vu_front_reply(f, &m));
+	assert_true(m.u64 == 1ull << VU_PROTOCOL_F_REPLY_ACK);
+	vu_front_u64(f, VU_SET_PROTOCOL_FEATURES, 1ull << VU_PROTOCOL_F_CONFIG);
+	assert_gone(f);
+	f->echo.dev.ops = saved;
 }
 
 static void test_config(void **state)
@@ -108,8 +124,8 @@ static void test_config(void **state)
 		uint32_t off, len;
 		const char *want;
 	} rows[] = {
-		{0, 10, "configured"}, {3, 4, "figu"},	   {8, 4, "ed\0"},
-		{10, 4, "\0\0\0"},     {UINT32_MAX, 4, "\0\0\0"},
+		{0, 10, "configured"},	   {3, 4, "figu"}, {8, 4, "ed\0"}, {10, 4, "\0\0\0"},
+		{UINT32_MAX, 4, "\0\0\0"},
 	};
 	struct vu_msg m;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -325,8 +341,12 @@ static void test_ring_outside_memory(void **state)
 	struct {
 		uint32_t index, flags;
 		uint64_t desc, used, avail, log;
-	} a = {0, 0, VU_FRONT_UADDR + VU_FRONT_MEM - 64, VU_FRONT_UADDR + VU_FRONT_USED(0),
-	       VU_FRONT_UADDR + VU_FRONT_AVAIL(0), 0};
+	} a = {0,
+	       0,
+	       VU_FRONT_UADDR + VU_FRONT_MEM - 64,
+	       VU_FRONT_UADDR + VU_FRONT_USED(0),
+	       VU_FRONT_UADDR + VU_FRONT_AVAIL(0),
+	       0};
 	vu_front_handshake(f, 0);
 	vu_front_send(f, VU_SET_VRING_ADDR, &a, sizeof(a), NULL, 0);
 	assert_gone(f);
@@ -489,8 +509,10 @@ static void test_gone_in_mid_message(void **state)
 	uint32_t msg[4] = {VU_SET_MEM_TABLE, VU_VERSION, 40, 1};
 	struct iovec iov = {msg, sizeof(msg)};
 	char ctl[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl)};
+	struct msghdr mh = {.msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = ctl,
+			    .msg_controllen = sizeof(ctl)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -542,6 +564,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_handshake),
 		T(test_answers),
+		T(test_fs_keeps_no_config),
 		T(test_config),
 		T(test_config_size_mismatch),
 		T(test_reply_ack),

@@ -21,14 +21,22 @@ static const struct {
 	size_t max_fds;
 	char index; /* 's': state, 'u': low byte of u64, '-': none */
 } good[] = {
-	{VU_GET_FEATURES, 0, 0, '-'},	       {VU_SET_FEATURES, 8, 0, '-'},
-	{VU_SET_OWNER, 0, 0, '-'},	       {VU_RESET_OWNER, 0, 0, '-'},
-	{VU_SET_MEM_TABLE, 40, 8, '-'},	       {VU_SET_VRING_NUM, 8, 0, 's'},
-	{VU_SET_VRING_ADDR, 40, 0, 's'},       {VU_SET_VRING_BASE, 8, 0, 's'},
-	{VU_GET_VRING_BASE, 8, 0, 's'},	       {VU_SET_VRING_KICK, 8, 1, 'u'},
-	{VU_SET_VRING_CALL, 8, 1, 'u'},	       {VU_SET_VRING_ERR, 8, 1, 'u'},
-	{VU_GET_PROTOCOL_FEATURES, 0, 0, '-'}, {VU_SET_PROTOCOL_FEATURES, 8, 0, '-'},
-	{VU_GET_QUEUE_NUM, 0, 0, '-'},	       {VU_SET_VRING_ENABLE, 8, 0, 's'},
+	{VU_GET_FEATURES, 0, 0, '-'},
+	{VU_SET_FEATURES, 8, 0, '-'},
+	{VU_SET_OWNER, 0, 0, '-'},
+	{VU_RESET_OWNER, 0, 0, '-'},
+	{VU_SET_MEM_TABLE, 40, 8, '-'},
+	{VU_SET_VRING_NUM, 8, 0, 's'},
+	{VU_SET_VRING_ADDR, 40, 0, 's'},
+	{VU_SET_VRING_BASE, 8, 0, 's'},
+	{VU_GET_VRING_BASE, 8, 0, 's'},
+	{VU_SET_VRING_KICK, 8, 1, 'u'},
+	{VU_SET_VRING_CALL, 8, 1, 'u'},
+	{VU_SET_VRING_ERR, 8, 1, 'u'},
+	{VU_GET_PROTOCOL_FEATURES, 0, 0, '-'},
+	{VU_SET_PROTOCOL_FEATURES, 8, 0, '-'},
+	{VU_GET_QUEUE_NUM, 0, 0, '-'},
+	{VU_SET_VRING_ENABLE, 8, 0, 's'},
 	{VU_GET_CONFIG, 20, 0, '-'},
 };
 

@@ -140,12 +140,13 @@ static void test_system_view(void **state)
 	const Mayfly__FsEntry *etc = find(sys, "etc");
 	assert_int_equal(etc->fd, -1);
 	assert_non_null(find(etc, "passwd"));
-	static const char *const secret[] = {"shadow", "gshadow", "machine-id", "ssh", "sudoers",
-					     "hostname", "hosts",   "resolv.conf", "fstab"};
+	static const char *const secret[] = {"shadow", "gshadow",     "machine-id",
+					     "ssh",    "sudoers",     "hostname",
+					     "hosts",  "resolv.conf", "fstab"};
 	for (size_t i = 0; i < ARRAY_SIZE(secret); i++)
 		assert_null(find(etc, secret[i]));
-	static const char *const outside[] = {"home", "root", "var", "run", "proc", "sys", "dev",
-					      "tmp",  "boot", "srv", "mnt", "opt"};
+	static const char *const outside[] = {"home", "root", "var",  "run", "proc", "sys",
+					      "dev",  "tmp",  "boot", "srv", "mnt",  "opt"};
 	for (size_t i = 0; i < ARRAY_SIZE(outside); i++)
 		assert_null(find(sys, outside[i]));
 	assert_null(find(find(etc, "ssl"), "private"));
@@ -261,11 +262,12 @@ static void test_refused_targets(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"/",	      "/proc",	   "/proc/sys", "/sys",	     "/dev",	  "/dev/shm",
-		"/a/../proc", "/a/..",	   "/..",	"/../x",     "//",	  "/.",
-		"/./",	      "//proc",	   "/./proc",	"///dev/x",  "/proc/",
+		"/",	      "/proc",	"/proc/sys", "/sys",	 "/dev",   "/dev/shm",
+		"/a/../proc", "/a/..",	"/..",	     "/../x",	 "//",	   "/.",
+		"/./",	      "//proc", "/./proc",   "///dev/x", "/proc/",
 	};
-	static const char *const good[] = {"/a", "/procx", "/a/..b", "/a..", "/system", "/devel", "/a/"};
+	static const char *const good[] = {"/a",      "/procx", "/a/..b", "/a..",
+					   "/system", "/devel", "/a/"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		if (share("sub", bad[i]) != -EINVAL)
 			fail_msg("a share at '%s' is accepted", bad[i]);
@@ -335,10 +337,10 @@ static void test_most_shares(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cwd_policy), T(test_system_view), T(test_cwd),
-		T(test_cwd_is_home), T(test_cwd_gone),	 T(test_shares),
-		T(test_bad_shares), T(test_refused_targets), T(test_rootfs),
-		T(test_renumber),   T(test_closes_all),	 T(test_most_shares),
+		T(test_cwd_policy),  T(test_system_view),     T(test_cwd),
+		T(test_cwd_is_home), T(test_cwd_gone),	      T(test_shares),
+		T(test_bad_shares),  T(test_refused_targets), T(test_rootfs),
+		T(test_renumber),    T(test_closes_all),      T(test_most_shares),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("views", tests, NULL, NULL);

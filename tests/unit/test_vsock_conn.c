@@ -256,7 +256,7 @@ static void test_host_gives_up(void **state)
 	assert_reset();
 }
 
-static void test_no_response_expires(void **state)
+static void test_expires(void **state)
 {
 	(void)state;
 	open_conn(false);
@@ -268,6 +268,14 @@ static void test_no_response_expires(void **state)
 	close_fd(&t.host);
 	/* The same before the request has left: RST is all that the guest sees. */
 	open_conn(false);
+	vsock_conn_expired(t.c);
+	assert_reset();
+	vsock_conn_free(t.c);
+	close_fd(&t.host);
+	/* And when the host program takes too long to read the rest. */
+	open_and_respond();
+	fill_window();
+	packet(VSOCK_OP_SHUTDOWN, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV, NULL, 0);
 	vsock_conn_expired(t.c);
 	assert_reset();
 }
@@ -465,16 +473,6 @@ static void test_guest_closes_with_data_pending(void **state)
 	assert_int_equal(t.c->state, VSOCK_DEAD);
 }
 
-static void test_closing_expires(void **state)
-{
-	(void)state;
-	open_and_respond();
-	fill_window();
-	packet(VSOCK_OP_SHUTDOWN, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV, NULL, 0);
-	vsock_conn_expired(t.c);
-	assert_reset();
-}
-
 static void test_host_half_close(void **state)
 {
 	(void)state;
@@ -578,15 +576,26 @@ static void test_anything_while_reset_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_guest_opens), T(test_host_opens), T(test_host_refused),
-		T(test_host_gives_up), T(test_no_response_expires), T(test_credit_update),
-		T(test_slow_host_reader), T(test_more_than_the_credit), T(test_ring_wraps),
-		T(test_guest_credit_is_kept), T(test_guest_half_close),
-		T(test_guest_half_close_with_data_pending), T(test_guest_reads_no_more),
-		T(test_guest_closes), T(test_guest_closes_with_data_pending),
-		T(test_closing_expires), T(test_host_half_close),
-		T(test_host_closes_with_data_pending), T(test_guest_resets),
-		T(test_out_of_place), T(test_anything_while_reset_waits),
+		T(test_guest_opens),
+		T(test_host_opens),
+		T(test_host_refused),
+		T(test_host_gives_up),
+		T(test_expires),
+		T(test_credit_update),
+		T(test_slow_host_reader),
+		T(test_more_than_the_credit),
+		T(test_ring_wraps),
+		T(test_guest_credit_is_kept),
+		T(test_guest_half_close),
+		T(test_guest_half_close_with_data_pending),
+		T(test_guest_reads_no_more),
+		T(test_guest_closes),
+		T(test_guest_closes_with_data_pending),
+		T(test_host_half_close),
+		T(test_host_closes_with_data_pending),
+		T(test_guest_resets),
+		T(test_out_of_place),
+		T(test_anything_while_reset_waits),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("vsock_conn", tests, NULL, NULL);

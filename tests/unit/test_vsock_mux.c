@@ -26,8 +26,8 @@ static struct {
 	struct vsock_mux *mux;
 	char dir[32];
 	int old_dir;
-	int control;	 /* the other end of the control connection */
-	int got[4];	 /* sockets handed out */
+	int control; /* the other end of the control connection */
+	int got[4];  /* sockets handed out */
 	uint32_t port[4];
 	unsigned n;
 	bool refuse;
@@ -122,14 +122,28 @@ static void test_parse(void **state)
 		{"CoNnEcT 4294967295\n", UINT32_MAX},
 	};
 	static const char *const bad[] = {
-		"",		   "\n",	     "CONNECT",	      "CONNECT\n",   "CONNECT \n",
-		"CONNECT 1",	   "CONNECT 1 \n",   "CONNECT  1\n",  "CONNECT -1\n", "CONNECT +1\n",
-		"CONNECT 0x10\n",  "CONNECT 1\r\n",  " CONNECT 1\n",  "CONNEC 1\n",  "CONNECT1\n",
-		"CONNECT 4294967296\n", "CONNECT 18446744073709551617\n", "OK 1\n",  "CONNECT 1\n2\n",
+		"",
+		"\n",
+		"CONNECT",
+		"CONNECT\n",
+		"CONNECT \n",
+		"CONNECT 1",
+		"CONNECT 1 \n",
+		"CONNECT  1\n",
+		"CONNECT -1\n",
+		"CONNECT +1\n",
+		"CONNECT 0x10\n",
+		"CONNECT 1\r\n",
+		" CONNECT 1\n",
+		"CONNEC 1\n",
+		"CONNECT1\n",
+		"CONNECT 4294967296\n",
+		"CONNECT 18446744073709551617\n",
+		"OK 1\n",
+		"CONNECT 1\n2\n",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_int_equal(
-			vsock_mux_parse(good[i].line, strlen(good[i].line), &port), 0);
+		assert_int_equal(vsock_mux_parse(good[i].line, strlen(good[i].line), &port), 0);
 		assert_int_equal(port, good[i].port);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -170,7 +184,9 @@ static void test_bad_handshakes(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"GET / HTTP/1.0\r\n", "CONNECT x\n", "\n",
+		"GET / HTTP/1.0\r\n",
+		"CONNECT x\n",
+		"\n",
 		"CONNECT 00000000000000000000000000000000000000000000000001\n",
 		"no newline at all and longer than any line may be",
 	};

@@ -54,10 +54,10 @@ static void test_layout(void **state)
 {
 	(void)state;
 	static const uint8_t wire[VSOCK_HDR_LEN] = {
-		3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, /* cids */
-		0xff, 3, 0, 0, 0, 4, 0, 0,			/* ports 1023, 1024 */
-		5, 0, 0, 0, 1, 0, 5, 0, 9, 0, 0, 0,		/* len, type, op, flags */
-		0, 0, 4, 0, 7, 0, 0, 0,				/* buf_alloc, fwd_cnt */
+		3,    0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, /* cids */
+		0xff, 3, 0, 0, 0, 4, 0, 0,			   /* ports 1023, 1024 */
+		5,    0, 0, 0, 1, 0, 5, 0, 9, 0, 0, 0,		   /* len, type, op, flags */
+		0,    0, 4, 0, 7, 0, 0, 0,			   /* buf_alloc, fwd_cnt */
 	};
 	struct vsock_hdr h;
 	memcpy(raw, wire, sizeof(wire));

@@ -144,7 +144,8 @@ save("vhost_user", "old", msg(2, old) + msg(5, table(good), [RAM]) + msg(8, stat
 save("vhost_user", "config", msg(24, struct.pack("<III", 0, 8, 0) + bytes(8)) +
      msg(24, struct.pack("<III", 8, 4, 0) + bytes(4)) + msg(17) + msg(4))
 save("vhost_user", "pipe", bytes([SHAKE]) + msg(12, q0, [PIPE]) + bytes([ADD]))
-save("vhost_user", "null", bytes([SHAKE]) + msg(13, q0, [NULL]) + bytes([ADD]) + msg(12, q0, [NULL]))
+save("vhost_user", "null", bytes([SHAKE]) + msg(13, q0, [NULL]) + bytes([ADD]) +
+     msg(12, q0, [NULL]))
 save("vhost_user", "raw", bytes([RAW, 5]) + struct.pack("<IB", 1, 1) + bytes([RAW, 7]) + bytes(7))
 save("vhost_user", "poke", bytes([SHAKE, POKE, 2, 0x20, 0xE8, 3, KICK]) + msg(11, state(0, 0)) +
      msg(11, state(1, 0)))
@@ -175,7 +176,8 @@ save("vsock", "dial", rx(8) + bytes([DIAL, 5, LOOP]) + tx(RESPONSE, 0xF0) + byte
      tx(RW, 0xF0, 0, 200) + bytes([HREAD, 1, HWRITE, 1, 99, LOOP]) + tx(UPDATE, 0xF0, 0, 0, 3) +
      bytes([HSHUT, 1, LOOP]) + tx(SHUTDOWN, 0xF0, 2) + bytes([LOOP]))
 save("vsock", "dial_refused", rx(8) + bytes([DIAL, 5, LOOP]) + tx(RST, 0xF0))
-save("vsock", "dial_closed", rx(1) + bytes([DIAL, 5, LOOP, HCLOSE, 1, LOOP]) + rx(3) + bytes([LOOP]))
+save("vsock", "dial_closed", rx(1) + bytes([DIAL, 5, LOOP, HCLOSE, 1, LOOP]) + rx(3) +
+     bytes([LOOP]))
 save("vsock", "listened", rx(8) + tx(REQUEST, LISTENED) + bytes([LOOP, ACCEPT]) +
      tx(RW, LISTENED, 0, 255) * 6 + bytes([HWRITE, 1, 255, LOOP, HCLOSE, 1, LOOP]))
 save("vsock", "nobody", rx(3) + tx(REQUEST, NOBODY) + tx(RW, NOBODY, 0, 9) + tx(ASK, NOBODY))
@@ -188,8 +190,9 @@ save("vsock", "reset", rx(4) + tx(REQUEST, CTRL) + bytes([DIAL, 5, LOOP, RESET])
      tx(REQUEST, LISTENED) + bytes([LOOP]))
 save("vsock", "window", rx(8) + tx(REQUEST, CTRL) + tx(RW, CTRL, 0, 255) * 40)
 # The driver's index of the transmit ring stands at 0xa92 of its memory, behind the receive ring.
-save("vsock", "broken", rx(2) + tx(REQUEST, CTRL) + bytes([VPOKE, 0x92, 0x0A, 0xFF, 0x0F, LOOP, RESET]) +
-     rx(2) + tx(REQUEST, LISTENED) + bytes([LOOP]))
+save("vsock", "broken", rx(2) + tx(REQUEST, CTRL) +
+     bytes([VPOKE, 0x92, 0x0A, 0xFF, 0x0F, LOOP, RESET]) + rx(2) + tx(REQUEST, LISTENED) +
+     bytes([LOOP]))
 save("vsock", "unfinished", rx(1) + bytes([DIAL, 0x85, LOOP, HCLOSE, 1, DIAL, 0x86, LOOP]))
-save("vsock", "credit", rx(4) + tx(REQUEST, LISTENED, 0, 0, 1) + bytes([LOOP, ACCEPT, HWRITE, 1, 200,
-     LOOP]) + tx(UPDATE, LISTENED, 0, 0, 2) + bytes([LOOP]))
+save("vsock", "credit", rx(4) + tx(REQUEST, LISTENED, 0, 0, 1) +
+     bytes([LOOP, ACCEPT, HWRITE, 1, 200, LOOP]) + tx(UPDATE, LISTENED, 0, 0, 2) + bytes([LOOP]))
