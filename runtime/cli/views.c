@@ -15,6 +15,11 @@
 
 #define SYSTEM_CACHE_MS 60000
 #define SHARE_CACHE_MS 1000
+/*
+ * The current directory and --rootfs lie under an overlay, which answers ESTALE for good when what
+ * is below it changes. So what the guest has looked at stays as it was seen.
+ */
+#define OVERLAY_CACHE_MS 86400000
 
 static const char *const system_dirs[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
@@ -191,7 +196,7 @@ static int add_view(struct views *v, const char *name, int fd, const char *targe
 		free(where);
 		return err_errno(e, ENOMEM, "views");
 	}
-	en->cache_ms = SHARE_CACHE_MS;
+	en->cache_ms = mode == MAYFLY__VIEW__MODE__OVERLAY ? OVERLAY_CACHE_MS : SHARE_CACHE_MS;
 	if (!target) {
 		v->root_name = "root";
 		return 0;

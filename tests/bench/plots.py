@@ -5,7 +5,7 @@ from html import escape
 
 FONT = "font-family=\"'DejaVu Sans', 'Helvetica Neue', Arial, sans-serif\""
 INK, MUTED, GRID, PAPER = "#1f2933", "#5f6c7b", "#dfe5ec", "#ffffff"
-BARE, MAYFLY = "#8792a2", "#0b6e8f"
+BARE, MAYFLY = "#6b7786", "#0b6e8f"
 # One hue per phase, dark and light in turns, told apart without colour vision as well.
 PHASE_COLOURS = {
     "parse": "#3d405b",
@@ -88,14 +88,14 @@ class Scale:
         canvas.text(middle, bottom + 38, "milliseconds", fill=MUTED, anchor="middle")
 
 
-def timeline(path, phases, bare_ms, subtitle):
+def timeline(path, phases, mayfly_ms, bare_ms, subtitle):
     """Where the time of `mayfly run -- true` goes, above the whole of bare QEMU."""
-    total = sum(phases.values())
+    total = sum(phases.values())  # of medians: near the median of the whole, not equal
     canvas = Canvas(860, 366, "Where the time goes: mayfly run -- true", subtitle)
-    scale = Scale(0, max(total, bare_ms), 130, 820)
+    scale = Scale(0, max(total, mayfly_ms, bare_ms), 130, 820)
     scale.axis(canvas, 76, 212)
     canvas.text(118, 110, "mayfly run", anchor="end", weight="bold")
-    canvas.text(118, 126, f"{total:.0f} ms", anchor="end", fill=MUTED)
+    canvas.text(118, 126, f"{mayfly_ms:.0f} ms", anchor="end", fill=MUTED)
     canvas.text(118, 174, "bare QEMU", anchor="end", weight="bold")
     canvas.text(118, 190, f"{bare_ms:.0f} ms", anchor="end", fill=MUTED)
     at = 0.0

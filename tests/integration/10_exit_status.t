@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The exit status of a run, and the verdict beside it
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 
 guest_dir=$(dirname "$MAYFLY")/guest

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Real programs of the host's file system at work in the guest
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 guest_programs hello hello32 2>/dev/null || guest_programs hello
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Guests that misbehave: the host stays fine, the verdict names what happened, the exit is prompt
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 guest_programs kill_init
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a guest can't see of its host
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 echo outside >"$T/outside"
 mkdir "$W/.hidden" && echo inside >"$W/.hidden/f"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Signals to mayfly: forwarded, the second SIGINT, during the boot, and Ctrl-C in a terminal
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 
 loop='echo started; while :; do sleep 0.1; done'

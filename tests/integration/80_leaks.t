@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is left on the host: nothing, also after kill -9 of each part at several moments
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 inventory >"$T/before"
 here=$(pwd)

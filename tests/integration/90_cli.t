@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The command line: bad input, odd surroundings, the verdict's JSON, help, version, doctor
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 run=("$MAYFLY" run --engine "$MAYFLY_ENGINE")
 

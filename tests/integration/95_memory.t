@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Private memory of mayfly's own processes while a command waits
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 
 cat >memory.py <<'PY'

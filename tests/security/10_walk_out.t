@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Guest root tries to change the host's files and to walk out of what is shared
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 guest_programs walkout
 mkdir share share/sub share/sub/deep && echo content >share/file && echo more >share/sub/f

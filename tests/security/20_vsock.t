@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Nobody in the guest but the agent gets through to the host's port, or to the agent's listener
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 guest_programs vsock_try
 cat >try.sh <<'SH'

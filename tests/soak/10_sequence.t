@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # 100 runs one after the other, then SOAK_RUNS (2,000) more with few checks: nothing piles up
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 : "${SOAK_RUNS:=2000}"
 inventory >"$T/before"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # kill -9 of each part at ten moments each, and storms of signals
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 inventory >"$T/before"
 seq 1 400000 >data

@@ -512,7 +512,6 @@ static void test_host_closes_with_data_pending(void **state)
 	assert_memory_equal(t.rx_data, t.big + 3000, 2000);
 	assert_int_equal(fill(), VSOCK_OP_SHUTDOWN);
 	assert_int_equal(t.rx.flags, VSOCK_SHUT_SEND | VSOCK_SHUT_RCV);
-	assert_true(t.c->deadline_ns > 0);
 	packet(VSOCK_OP_RST, 0, NULL, 0);
 	assert_int_equal(t.c->state, VSOCK_DEAD);
 }
@@ -526,9 +525,7 @@ static void test_guest_resets(void **state)
 	assert_true(host_eof());
 	/* Whatever comes after that is ignored. */
 	packet(VSOCK_OP_RW, 0, t.big, 100);
-	packet(VSOCK_OP_SHUTDOWN, 3, NULL, 0);
 	assert_int_equal(fill(), 0);
-	assert_int_equal(t.dead, 1);
 }
 
 static void test_out_of_place(void **state)
