@@ -43,9 +43,8 @@ static int vsock_socket(void)
 /* A source port that only guest root can have: the host accepts no other. */
 static int connect_control(struct err *e)
 {
-	struct sockaddr_vm to = {.svm_family = AF_VSOCK,
-				 .svm_cid = VMADDR_CID_HOST,
-				 .svm_port = PROTO_CONTROL_PORT};
+	struct sockaddr_vm to = {
+		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = PROTO_CONTROL_PORT};
 	struct sockaddr_vm from = {.svm_family = AF_VSOCK,
 				   .svm_cid = VMADDR_CID_ANY,
 				   .svm_port = PROTO_CONTROL_SOURCE_PORT};
@@ -195,9 +194,8 @@ static void on_listener(struct evsource *src, uint32_t events)
 
 static int listen_commands(struct agent *a, struct err *e)
 {
-	struct sockaddr_vm at = {.svm_family = AF_VSOCK,
-				 .svm_cid = VMADDR_CID_ANY,
-				 .svm_port = PROTO_AGENT_PORT};
+	struct sockaddr_vm at = {
+		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = PROTO_AGENT_PORT};
 	AUTO_CLOSE int fd = vsock_socket();
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 16) < 0)
 		return err_errno(e, errno, "can't listen for commands");

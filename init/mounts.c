@@ -46,7 +46,7 @@ static const struct {
 	const char *name;
 	mode_t mode;
 } base_dirs[] = {
-	{"proc", 0555}, {"sys", 0555}, {"dev", 0755},	  {"tmp", 01777},
+	{"proc", 0555}, {"sys", 0555}, {"dev", 0755},	   {"tmp", 01777},
 	{"run", 0755},	{"var", 0755}, {"var/tmp", 01777}, {"etc", 0755},
 };
 
@@ -54,10 +54,8 @@ static const struct {
 	const char *target;
 	const char *link;
 } dev_links[] = {
-	{"/proc/self/fd", "/dev/fd"},
-	{"/proc/self/fd/0", "/dev/stdin"},
-	{"/proc/self/fd/1", "/dev/stdout"},
-	{"/proc/self/fd/2", "/dev/stderr"},
+	{"/proc/self/fd", "/dev/fd"},	    {"/proc/self/fd/0", "/dev/stdin"},
+	{"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"},
 	{"pts/ptmx", "/dev/ptmx"},
 };
 
@@ -165,7 +163,8 @@ static int overlay(const char *lower, const char *rw, unsigned n, const char *ta
 		ret = fill_upper(upper, hostname, e);
 	if (ret < 0)
 		return ret;
-	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", lower, upper, work);
+	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", lower,
+		 upper, work);
 	struct mount_row m = {"overlay", target, "overlay", MS_NODEV, data};
 	return do_mount(&m, e);
 }

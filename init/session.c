@@ -324,7 +324,8 @@ void session_reaped(struct session *s, int status, const struct rusage *ru)
 	s->exit.kind = killed ? MAYFLY__EXIT__KIND__SIGNAL : MAYFLY__EXIT__KIND__CODE;
 	s->exit.code = killed ? WTERMSIG(status) : WEXITSTATUS(status);
 	s->exit.oom = spawn_oom_count(s->cgroup_fd) > 0;
-	s->exit.user_usec = (uint64_t)ru->ru_utime.tv_sec * 1000000 + (uint64_t)ru->ru_utime.tv_usec;
+	s->exit.user_usec =
+		(uint64_t)ru->ru_utime.tv_sec * 1000000 + (uint64_t)ru->ru_utime.tv_usec;
 	s->exit.system_usec =
 		(uint64_t)ru->ru_stime.tv_sec * 1000000 + (uint64_t)ru->ru_stime.tv_usec;
 	s->exit.max_rss_kib = (uint64_t)ru->ru_maxrss;

@@ -12,11 +12,11 @@
 #define SESSION_MAX 64
 
 enum session_state {
-	SESSION_WORDS,	 /* being told what to run */
+	SESSION_WORDS,	  /* being told what to run */
 	SESSION_STARTING, /* forked, program not known to run yet */
 	SESSION_RUNNING,
 	SESSION_DRAINING, /* command ended; its last output is on the way */
-	SESSION_EXITED,	 /* Exit is queued or sent; waiting for the host to close */
+	SESSION_EXITED,	  /* Exit is queued or sent; waiting for the host to close */
 	SESSION_OVER,
 };
 

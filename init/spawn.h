@@ -16,7 +16,7 @@ struct spawn_request {
 	uint32_t uid, gid;
 	const uint32_t *groups;
 	size_t n_groups;
-	int stdio[3]; /* the command's ends; stay the caller's */
+	int stdio[3];  /* the command's ends; stay the caller's */
 	int cgroup_fd; /* -1: none */
 };
 

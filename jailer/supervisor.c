@@ -53,13 +53,15 @@ struct supervisor {
 
 static int check_process(const Mayfly__JailProcess *p, struct err *e)
 {
-	if (p->n_argv == 0 || p->n_argv > MAX_WORDS || p->n_env > MAX_WORDS || p->n_fd > JAIL_MAX_FDS ||
-	    p->exec_fd < 3 || p->exec_fd >= JAIL_MAX_FD || p->name[0] == '\0')
+	if (p->n_argv == 0 || p->n_argv > MAX_WORDS || p->n_env > MAX_WORDS ||
+	    p->n_fd > JAIL_MAX_FDS || p->exec_fd < 3 || p->exec_fd >= JAIL_MAX_FD ||
+	    p->name[0] == '\0')
 		return err_set(e, EINVAL, "process '%.16s': too many or too few parts", p->name);
 	for (size_t i = 0; i < p->n_fd; i++)
 		if (p->fd[i]->from < 3 || p->fd[i]->from >= JAIL_MAX_FD || p->fd[i]->to < 0 ||
 		    p->fd[i]->to >= JAIL_MAX_FD)
-			return err_set(e, EINVAL, "process '%.16s': bad descriptor number", p->name);
+			return err_set(e, EINVAL, "process '%.16s': bad descriptor number",
+				       p->name);
 	return 0;
 }
 

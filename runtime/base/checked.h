@@ -21,6 +21,7 @@ static inline bool range_inside(uint64_t off, uint64_t len, uint64_t size)
 	return off <= size && len <= size - off;
 }
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member)                                                            \
+	((type *)(void *)(&((char *)(ptr))[-(ptrdiff_t)offsetof(type, member)]))
 
 #endif

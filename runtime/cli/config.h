@@ -26,7 +26,7 @@ struct share {
 struct vm_config {
 	enum engine engine;
 	uint32_t cpus;
-	uint64_t memory; /* bytes, a multiple of 1 MiB */
+	uint64_t memory;     /* bytes, a multiple of 1 MiB */
 	uint64_t timeout_ns; /* 0: none */
 	uint64_t boot_timeout_ns;
 	const char **env; /* NAME or NAME=VALUE, as given */
@@ -47,7 +47,7 @@ struct vm_config {
 	bool verbose;
 	bool help;
 	int status_fd; /* -1: none */
-	char **argv; /* the command, NULL-terminated */
+	char **argv;   /* the command, NULL-terminated */
 	int argc;
 };
 

@@ -18,7 +18,7 @@
 enum hostio_kind {
 	HOSTIO_NONBLOCK, /* our own open file: read and write as usual */
 	HOSTIO_SOCKET,
-	HOSTIO_FILE,   /* always ready */
+	HOSTIO_FILE,	/* always ready */
 	HOSTIO_CAREFUL, /* could not be reopened: poll, then at most PIPE_BUF */
 };
 
@@ -27,8 +27,8 @@ struct hostio {
 	struct evloop *loop;
 	enum hostio_kind kind;
 	bool own_fd;
-	bool done; /* stdin: at its end; output: closed, data is dropped */
-	int error; /* why it is done, 0: in good order */
+	bool done;    /* stdin: at its end; output: closed, data is dropped */
+	int error;    /* why it is done, 0: in good order */
 	uint8_t *buf; /* output: PROTO_WINDOW bytes, a ring */
 	uint32_t head, len;
 	uint32_t owed; /* output: written, not yet given back as credit */

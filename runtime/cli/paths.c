@@ -50,7 +50,8 @@ int paths_program(const char *name, struct err *e)
 {
 	int fd = open_own(name, O_PATH);
 	if (fd < 0)
-		return err_errno(e, -fd, "can't open mayfly's own program '%s' (build it with 'make')",
+		return err_errno(e, -fd,
+				 "can't open mayfly's own program '%s' (build it with 'make')",
 				 name);
 	return fd;
 }

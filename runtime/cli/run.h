@@ -18,9 +18,9 @@ enum run_phase {
 	RUN_BOOTING,  /* until the agent says Ready */
 	RUN_STARTING, /* the command is on its way in */
 	RUN_RUNNING,
-	RUN_EXITED, /* Exit has come; output is flushed */
+	RUN_EXITED,  /* Exit has come; output is flushed */
 	RUN_GOODBYE, /* Shutdown is sent */
-	RUN_DYING, /* a part of the machine ended: the rest follows, then the verdict is made */
+	RUN_DYING,   /* a part of the machine ended: the rest follows, then the verdict is made */
 	RUN_OVER,
 };
 
@@ -79,8 +79,8 @@ struct run {
 	bool out_closed_sent[2];
 
 	unsigned interrupts;
-	uint64_t deadline_ns;	   /* --timeout */
-	uint64_t boot_deadline_ns; /* until Ready */
+	uint64_t deadline_ns;	    /* --timeout */
+	uint64_t boot_deadline_ns;  /* until Ready */
 	uint64_t phase_deadline_ns; /* of RUN_GOODBYE and of flushing after a forced end */
 };
 

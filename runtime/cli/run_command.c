@@ -218,9 +218,7 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 {
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_HELLO: return 0;
-	case MAYFLY__FRAME__BODY_EXEC_STARTED:
-		r->verdict.t.exec = io_now_ns();
-		return 0;
+	case MAYFLY__FRAME__BODY_EXEC_STARTED: r->verdict.t.exec = io_now_ns(); return 0;
 	case MAYFLY__FRAME__BODY_DATA: return take_data(r, f->data);
 	case MAYFLY__FRAME__BODY_EOF: return f->eof->stream <= MAYFLY__STREAM__STDERR ? 0 : -EPROTO;
 	case MAYFLY__FRAME__BODY_CREDIT: return take_credit(r, f->credit);

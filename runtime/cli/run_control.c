@@ -122,7 +122,8 @@ static void on_control(struct evsource *src, uint32_t events)
 				"program version %u (is the init image of another build?)",
 				r->control.peer_version, PROTO_VERSION);
 		else if (ret != -ENODATA && ret != -ECONNRESET)
-			run_end(r, VERDICT_GUEST_FAILED, "the agent in the guest broke the protocol");
+			run_end(r, VERDICT_GUEST_FAILED,
+				"the agent in the guest broke the protocol");
 	}
 	flush(r);
 	run_step(r);

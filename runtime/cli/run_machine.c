@@ -52,8 +52,8 @@ static void on_owner(struct evsource *src, uint32_t events)
 	size_t nfds = 0;
 	ProtobufCMessage *msg = NULL;
 	(void)events;
-	int ret = config_recv(src->fd, &mayfly__jail_event__descriptor, &msg, fds, FDPASS_MAX,
-			      &nfds);
+	int ret =
+		config_recv(src->fd, &mayfly__jail_event__descriptor, &msg, fds, FDPASS_MAX, &nfds);
 	if (ret == -EAGAIN)
 		return;
 	if (ret <= 0) {
@@ -72,9 +72,7 @@ static void on_owner(struct evsource *src, uint32_t events)
 	switch (ev->kind) {
 	case MAYFLY__JAIL_EVENT__KIND__STARTED: on_started(r, fds, nfds); break;
 	case MAYFLY__JAIL_EVENT__KIND__EXITED: on_exited(r, ev); break;
-	case MAYFLY__JAIL_EVENT__KIND__FAILED:
-		run_end(r, VERDICT_CONFIG, "%s", ev->text);
-		break;
+	case MAYFLY__JAIL_EVENT__KIND__FAILED: run_end(r, VERDICT_CONFIG, "%s", ev->text); break;
 	case MAYFLY__JAIL_EVENT__KIND__CLEAN: r->machine_gone = true; break;
 	default: log_warn("unknown event from the supervisor"); break;
 	}
@@ -213,9 +211,8 @@ static void judge_process(struct run *r)
 	unsigned i = (unsigned)r->first_death;
 	const char *name = machine_process_name(i);
 	if (WIFSIGNALED(r->first_status))
-		verdict_set(&r->verdict, reasons[i],
-			    "the machine's %s process was killed by SIG%s", name,
-			    sigabbrev_np(WTERMSIG(r->first_status)));
+		verdict_set(&r->verdict, reasons[i], "the machine's %s process was killed by SIG%s",
+			    name, sigabbrev_np(WTERMSIG(r->first_status)));
 	else
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process ended early: %s",
 			    name, last_words(r, i));

@@ -17,9 +17,10 @@
 #define BAR_WIDTH 40
 
 static const char *const reason_names[] = {
-	"none",		 "exit",	"signal",	"not-started", "oom",	     "timeout",
-	"boot-timeout",	 "interrupted", "guest-panic",	"guest-reset", "guest-failed", "vmm-killed",
-	"fs-killed",	 "engine-killed", "jailer-killed", "output",	"config",
+	"none",		"exit",		"signal",      "not-started",	"oom",
+	"timeout",	"boot-timeout", "interrupted", "guest-panic",	"guest-reset",
+	"guest-failed", "vmm-killed",	"fs-killed",   "engine-killed", "jailer-killed",
+	"output",	"config",
 };
 _Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");
 
@@ -86,8 +87,7 @@ int verdict_status(const struct verdict *v)
 	case VERDICT_OOM:
 	case VERDICT_INTERRUPTED: return (EXIT_SIGNAL_BASE + v->signal) & 0xff;
 	case VERDICT_TIMEOUT: return EXIT_TIMEOUT;
-	case VERDICT_NOT_STARTED:
-		return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	case VERDICT_NOT_STARTED: return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	default: return EXIT_MAYFLY;
 	}
 }
@@ -122,7 +122,8 @@ static json_t *times_json(const struct verdict *v)
 	json_t *o = json_object();
 	phases(v, p);
 	for (unsigned i = 0; i < PHASES; i++)
-		json_object_set_new(o, p[i].name, json_real((double)(p[i].to - p[i].from) / NS_PER_MS));
+		json_object_set_new(o, p[i].name,
+				    json_real((double)(p[i].to - p[i].from) / NS_PER_MS));
 	json_object_set_new(o, "total", json_real((double)(v->t.end - v->t.start) / NS_PER_MS));
 	return o;
 }

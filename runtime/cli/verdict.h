@@ -54,8 +54,8 @@ struct verdict_times {
 
 struct verdict {
 	enum verdict_reason reason;
-	int code;   /* of exit; errno value of not-started */
-	int signal; /* of signal, oom, interrupted */
+	int code;	    /* of exit; errno value of not-started */
+	int signal;	    /* of signal, oom, interrupted */
 	char message[1024]; /* for people, empty: none needed */
 	struct verdict_times t;
 	uint64_t user_usec, system_usec, max_rss_kib;

@@ -269,7 +269,8 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 		refused = views_cwd_refused(v->cwd, real_home);
 	if (refused) {
 		snprintf(v->note, sizeof(v->note),
-			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd, refused);
+			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd,
+			 refused);
 		return 0;
 	}
 	int fd = open_host(".", true, &why);

@@ -45,11 +45,11 @@
 
 /* 10,000 rounds of two instructions; after the port write it starts again, for the next sample. */
 static const uint8_t guest_loop[] = {
-	0xb9, 0x10, 0x27, 0x00, 0x00, /* mov $10000, %ecx */
-	0x49,			      /* dec %ecx */
-	0x75, 0xfd,		      /* jnz the dec */
-	0xe6, GUEST_PORT,	      /* out %al, $GUEST_PORT */
-	0xeb, 0xf4,		      /* jmp the mov */
+	0xb9, 0x10,	  0x27, 0x00, 0x00, /* mov $10000, %ecx */
+	0x49,				    /* dec %ecx */
+	0x75, 0xfd,			    /* jnz the dec */
+	0xe6, GUEST_PORT,		    /* out %al, $GUEST_PORT */
+	0xeb, 0xf4,			    /* jmp the mov */
 };
 
 struct probe_vm {
@@ -469,14 +469,10 @@ static bool check_device(int kvm, struct probe_result *out)
 		int cap;
 		const char *name;
 	} needed[] = {
-		{KVM_CAP_USER_MEMORY, "USER_MEMORY"},
-		{KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR"},
-		{KVM_CAP_IRQCHIP, "IRQCHIP"},
-		{KVM_CAP_IRQFD, "IRQFD"},
-		{KVM_CAP_IOEVENTFD, "IOEVENTFD"},
-		{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
-		{KVM_CAP_EXT_CPUID, "EXT_CPUID"},
-		{KVM_CAP_MP_STATE, "MP_STATE"},
+		{KVM_CAP_USER_MEMORY, "USER_MEMORY"}, {KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR"},
+		{KVM_CAP_IRQCHIP, "IRQCHIP"},	      {KVM_CAP_IRQFD, "IRQFD"},
+		{KVM_CAP_IOEVENTFD, "IOEVENTFD"},     {KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
+		{KVM_CAP_EXT_CPUID, "EXT_CPUID"},     {KVM_CAP_MP_STATE, "MP_STATE"},
 	};
 	int version = ioctl(kvm, KVM_GET_API_VERSION, 0);
 	if (version < 0)

@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
@@ -99,9 +99,10 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 	 * a second of calibration, but only one CPU can live from the PIT alone. noreplace-smp and
 	 * no_timer_check: less patching and probing at boot. rcu_expedited: cgroups and mounts wait
 	 * for grace periods, which a machine of one command has no reason to batch.
-	 * init_on_alloc=1: correctness. Our devices write guest pages behind QEMU's back, so code that
-	 * it translated from a page's old content would be run for the new one; a page that the guest
-	 * clears itself before it is filled has lost its translations (tests: code_pages).
+	 * init_on_alloc=1: correctness. Our devices write guest pages behind QEMU's back, so code
+	 * that it translated from a page's old content would be run for the new one; a page that
+	 * the guest clears itself before it is filled has lost its translations (tests:
+	 * code_pages).
 	 */
 	int n = snprintf(buf, len,
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "

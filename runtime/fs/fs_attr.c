@@ -87,8 +87,7 @@ uint32_t fs_attr_stamp(const struct statx *stx)
 	return fold(nsec(&stx->stx_mtime), stx->stx_size) ^ fold(nsec(&stx->stx_ctime), 3);
 }
 
-void fs_attr_fill(struct fs *fs, struct fs_node *n, const struct statx *stx,
-		  struct fuse_attr *out)
+void fs_attr_fill(struct fs *fs, struct fs_node *n, const struct statx *stx, struct fuse_attr *out)
 {
 	n->stamp = fs_attr_stamp(stx);
 	*out = (struct fuse_attr){

@@ -26,8 +26,7 @@ bool fs_attr_same_file(struct fs *fs, const struct fs_node *n, const struct stat
 int fs_attr_stat(struct fs *fs, struct fs_node *n, struct statx *stx);
 
 /* fs_attr_fill() - attributes of a real node as the guest sees them; remembers what was told. */
-void fs_attr_fill(struct fs *fs, struct fs_node *n, const struct statx *stx,
-		  struct fuse_attr *out);
+void fs_attr_fill(struct fs *fs, struct fs_node *n, const struct statx *stx, struct fuse_attr *out);
 
 /* fs_attr_fill_synth() - attributes of a node without a host file. */
 void fs_attr_fill_synth(const struct fs_node *n, struct fuse_attr *out);

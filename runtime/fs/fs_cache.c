@@ -2,8 +2,8 @@
 // fs_cache.c - descriptor LRU, and finding an evicted node again by parent and name
 #include "fs/fs_cache.h"
 
-#include "base/cleanup.h"
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "fs/fs.h"
 #include "fs/fs_attr.h"
 
@@ -100,10 +100,8 @@ static int stale_errno(int ret)
 	case -ENOENT:
 	case -ENOTDIR:
 	case -EXDEV:
-	case -ELOOP:
-		return -ESTALE;
-	default:
-		return ret;
+	case -ELOOP: return -ESTALE;
+	default: return ret;
 	}
 }
 

@@ -185,7 +185,8 @@ static bool put(struct fill *f, uint64_t ino, uint64_t off, uint8_t type, const 
 			ino = e.attr.ino;
 	} else if (type == DT_UNKNOWN) {
 		struct statx stx;
-		if (statx(f->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &stx) == 0)
+		if (statx(f->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &stx) ==
+		    0)
 			type = FS_TYPE(stx.stx_mode);
 		if (type == DT_BLK || type == DT_CHR)
 			return true;
@@ -206,9 +207,8 @@ static int list_synth(struct fill *f, uint64_t off)
 	uint64_t pos = off - SYNTH_DOTS;
 	struct fs_node *n;
 	while ((n = fs_tree_next(f->fs, f->dir, &pos))) {
-		ino = n->key.kind == FS_KIND_REAL
-			      ? fs_ino_map(&f->fs->inos, n->key.dev, n->key.ino)
-			      : fs_ino_synth(n->self);
+		ino = n->key.kind == FS_KIND_REAL ? fs_ino_map(&f->fs->inos, n->key.dev, n->key.ino)
+						  : fs_ino_synth(n->self);
 		if (!put(f, ino, pos + SYNTH_DOTS, n->key.type, n->name))
 			break;
 	}
@@ -266,8 +266,7 @@ int fs_dir_read(struct fs *fs, struct fs_node *n, uint64_t fh, uint64_t off, uin
 		return -EBADF;
 	if (off > INT64_MAX)
 		return -EINVAL;
-	struct fill f = {
-		.fs = fs, .dir = n, .fd = d->fd, .out = out, .room = room, .plus = plus};
+	struct fill f = {.fs = fs, .dir = n, .fd = d->fd, .out = out, .room = room, .plus = plus};
 	if (d->fd < 0)
 		return list_synth(&f, off);
 	int ret;

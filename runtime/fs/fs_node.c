@@ -33,8 +33,8 @@ static uint32_t bucket_of(const struct fs_nodes *t, const struct fs_key *k)
 
 static bool same_key(const struct fs_key *a, const struct fs_key *b)
 {
-	return a->ino == b->ino && a->birth == b->birth && a->dev == b->dev &&
-	       a->view == b->view && a->kind == b->kind && a->type == b->type;
+	return a->ino == b->ino && a->birth == b->birth && a->dev == b->dev && a->view == b->view &&
+	       a->kind == b->kind && a->type == b->type;
 }
 
 static bool budget_take(struct fs_nodes *t, size_t bytes)

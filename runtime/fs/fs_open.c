@@ -84,12 +84,9 @@ int fs_open_file(struct fs *fs, struct fs_node *n, uint32_t flags, uint32_t *fop
 	if ((flags & O_ACCMODE) != O_RDONLY || (flags & WRITE_FLAGS))
 		return -EROFS;
 	switch ((unsigned)n->key.type << 12) {
-	case S_IFREG:
-		break;
-	case S_IFDIR:
-		return -EISDIR;
-	case S_IFLNK:
-		return -ELOOP;
+	case S_IFREG: break;
+	case S_IFDIR: return -EISDIR;
+	case S_IFLNK: return -ELOOP;
 	default:
 		/* The guest's kernel has FIFOs and sockets of its own behind these names. */
 		return -ENXIO;

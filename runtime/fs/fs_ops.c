@@ -75,7 +75,8 @@ static int op_init(struct call *c)
 	memcpy(&in, c->arg, MIN(c->arg_len, sizeof(in)));
 	/* A new driver: what an older one held is gone. */
 	forget_everything(c->fs);
-	struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION};
+	struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION,
+				    .minor = FUSE_KERNEL_MINOR_VERSION};
 	if (in.major > FUSE_KERNEL_VERSION)
 		return reply(c, &out, sizeof(out)); /* it will ask again with our major */
 	if (in.major < FUSE_KERNEL_VERSION || in.minor < MINOR_MIN)

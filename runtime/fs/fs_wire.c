@@ -13,8 +13,7 @@
 #define OP(op, shape_, args_, reply_)                                                              \
 	[FUSE_##op] = {.name = #op, .shape = FS_WIRE_##shape_, .args = (args_), .reply = (reply_)}
 #define OP_SILENT(op, shape_, args_)                                                               \
-	[FUSE_##op] = {                                                                            \
-		.name = #op, .shape = FS_WIRE_##shape_, .args = (args_), .no_reply = true}
+	[FUSE_##op] = {.name = #op, .shape = FS_WIRE_##shape_, .args = (args_), .no_reply = true}
 
 /* Requests that would write are all answered EROFS: for them the table only has to know them. */
 static const struct fs_wire_op ops[] = {
@@ -90,17 +89,12 @@ int fs_wire_check(const struct fuse_in_header *in, const void *body, size_t len)
 		return -ENOSYS;
 	bool ok = len >= op->args;
 	switch (op->shape) {
-	case FS_WIRE_EXACT:
-		ok = len == op->args;
-		break;
-	case FS_WIRE_OPEN:
-		break;
+	case FS_WIRE_EXACT: ok = len == op->args; break;
+	case FS_WIRE_OPEN: break;
 	case FS_WIRE_NAME:
 		ok = ok && string_to_the_end((const char *)body + op->args, len - op->args);
 		break;
-	case FS_WIRE_FORGETS:
-		ok = ok && forgets_fit(body, len);
-		break;
+	case FS_WIRE_FORGETS: ok = ok && forgets_fit(body, len); break;
 	}
 	return ok ? 0 : -EINVAL;
 }

@@ -29,8 +29,7 @@ struct fs_wire_rep {
 };
 
 #define FS_WIRE_MAX (FS_WIRE_BODY_MAX + sizeof(struct fs_wire_req))
-_Static_assert(sizeof(struct fs_wire_req) == 16 && sizeof(struct fs_wire_rep) == 16,
-	       "wire layout");
+_Static_assert(sizeof(struct fs_wire_req) == 16 && sizeof(struct fs_wire_rep) == 16, "wire layout");
 
 /* Linux takes an errno of a FUSE reply only in this range. */
 #define FS_WIRE_ERRNO_MAX 511

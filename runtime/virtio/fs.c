@@ -123,8 +123,7 @@ static int serve_chain(struct virtio_fs *v, unsigned q, const struct chain *c)
 	bool silent = op && op->no_reply;
 	if (ret == 0)
 		ret = fs_wire_check(&in, arg, arg_len);
-	if (ret == 0 && !silent &&
-	    c->in_len < sizeof(struct fuse_out_header) + (size_t)op->reply)
+	if (ret == 0 && !silent && c->in_len < sizeof(struct fuse_out_header) + (size_t)op->reply)
 		ret = -EINVAL;
 	if (ret == -EINVAL)
 		log_guest(&v->dev.limit, "fs: a malformed request, opcode %u", in.opcode);
@@ -297,8 +296,8 @@ static const struct virtio_dev_ops fs_dev_ops = {
 
 static const struct fs_link_ops link_ops = {.done = on_done, .ready = on_ready};
 
-int virtio_fs_create(struct virtio_dev **out, struct evloop *loop, int server_sock,
-		     const char *tag, unsigned max_open_files)
+int virtio_fs_create(struct virtio_dev **out, struct evloop *loop, int server_sock, const char *tag,
+		     unsigned max_open_files)
 {
 	AUTO_CLOSE int sock = server_sock;
 	size_t tag_len = strlen(tag);

@@ -18,8 +18,8 @@
  * @max_open_files: files the guest may hold open, each a descriptor of this process
  * Returns 0 or -errno.
  */
-int virtio_fs_create(struct virtio_dev **out, struct evloop *loop, int server_sock,
-		     const char *tag, unsigned max_open_files);
+int virtio_fs_create(struct virtio_dev **out, struct evloop *loop, int server_sock, const char *tag,
+		     unsigned max_open_files);
 void virtio_fs_destroy(struct virtio_dev *dev);
 
 /* virtio_fs_server_gone() - true once the fs process is lost; every request then gets EIO. */

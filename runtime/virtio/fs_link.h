@@ -25,7 +25,7 @@ struct fs_request {
 	uint64_t unique;
 	uint64_t node;
 	uint32_t opcode;
-	uint16_t head;	/* of the guest's chain */
+	uint16_t head; /* of the guest's chain */
 	uint8_t queue;
 };
 

@@ -66,10 +66,8 @@ bool fs_local_serves(uint32_t opcode)
 	case FUSE_RELEASE:
 	case FUSE_FLUSH:
 	case FUSE_FSYNC:
-	case FUSE_FSYNCDIR:
-		return true;
-	default:
-		return false;
+	case FUSE_FSYNCDIR: return true;
+	default: return false;
 	}
 }
 
@@ -78,12 +76,9 @@ ssize_t fs_local_serve(struct fs_local *l, const struct fuse_in_header *in, cons
 {
 	struct fuse_release_in release;
 	switch (in->opcode) {
-	case FUSE_READ:
-		return do_read(l, in, arg, c);
-	case FUSE_WRITE:
-		return do_write(l, in, arg);
-	case FUSE_LSEEK:
-		return do_lseek(l, in, arg, c);
+	case FUSE_READ: return do_read(l, in, arg, c);
+	case FUSE_WRITE: return do_write(l, in, arg);
+	case FUSE_LSEEK: return do_lseek(l, in, arg, c);
 	case FUSE_RELEASE:
 		memcpy(&release, arg, sizeof(release));
 		return fs_handle_close(l->files, in->nodeid, release.fh);

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops,
-		     struct evloop *loop)
+void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops, struct evloop *loop)
 {
 	*dev = (struct virtio_dev){.ops = ops, .loop = loop};
 	for (unsigned i = 0; i < VIRTIO_DEV_MAX_QUEUES; i++)

@@ -55,8 +55,7 @@ struct virtio_dev {
 };
 
 /* virtio_dev_init() - empty queues, no memory. The device's owner calls it once. */
-void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops,
-		     struct evloop *loop);
+void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops, struct evloop *loop);
 
 /*
  * virtio_dev_fail() - the driver broke the rules: the device serves nothing until its reset.

@@ -145,8 +145,8 @@ static void flush_buf(struct vsock_conn *c)
 {
 	while (c->buf_len > 0) {
 		uint32_t part = MIN(c->buf_len, VSOCK_BUF_SIZE - c->buf_head);
-		ssize_t n = send(c->sock.fd, c->buf + c->buf_head, part,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n =
+			send(c->sock.fd, c->buf + c->buf_head, part, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (n < 0) {
@@ -326,8 +326,8 @@ static uint32_t read_payload(struct vsock_conn *c, const struct chain *chain, st
 static enum vsock_op take_pending(struct vsock_conn *c)
 {
 	static const enum vsock_op order[] = {
-		VSOCK_OP_RST, VSOCK_OP_REQUEST,	 VSOCK_OP_RESPONSE, VSOCK_OP_CREDIT_UPDATE,
-		VSOCK_OP_RW,  VSOCK_OP_SHUTDOWN,
+		VSOCK_OP_RST,		VSOCK_OP_REQUEST, VSOCK_OP_RESPONSE,
+		VSOCK_OP_CREDIT_UPDATE, VSOCK_OP_RW,	  VSOCK_OP_SHUTDOWN,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (c->pending & OP_BIT(order[i])) {

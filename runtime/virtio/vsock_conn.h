@@ -39,21 +39,21 @@ struct vsock_conn {
 	struct evloop *loop;
 	const struct vsock_conn_events *events;
 	struct evsource sock;
-	uint32_t local_port; /* host side */
-	uint32_t peer_port;  /* guest side */
+	uint32_t local_port;  /* host side */
+	uint32_t peer_port;   /* guest side */
 	uint64_t deadline_ns; /* 0: none */
 
-	uint16_t pending; /* bit per enum vsock_op to be sent to the guest */
+	uint16_t pending;    /* bit per enum vsock_op to be sent to the guest */
 	uint32_t shut_flags; /* of a pending SHUTDOWN */
-	bool guest_no_send; /* guest ended its direction */
+	bool guest_no_send;  /* guest ended its direction */
 	bool guest_no_recv;
 	bool host_no_send; /* host socket is at its end */
-	bool say_ok; /* tell the host program when the guest accepts */
-	bool hup; /* the host socket is gone for good */
+	bool say_ok;	   /* tell the host program when the guest accepts */
+	bool hup;	   /* the host socket is gone for good */
 
 	uint32_t peer_buf_alloc;
 	uint32_t peer_fwd_cnt;
-	uint32_t tx_cnt; /* bytes given to the guest */
+	uint32_t tx_cnt;  /* bytes given to the guest */
 	uint32_t fwd_cnt; /* bytes of the guest that left for the host socket */
 	uint32_t fwd_told;
 

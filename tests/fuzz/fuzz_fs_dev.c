@@ -131,14 +131,10 @@ static int some_fd(uint8_t which)
 {
 	switch (which % 5) {
 	case 0:
-	case 1:
-		return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	case 2:
-		return open("/dev/null", O_RDWR | O_CLOEXEC);
-	case 3:
-		return open("/", O_PATH | O_CLOEXEC);
-	default:
-		return -1;
+	case 1: return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	case 2: return open("/dev/null", O_RDWR | O_CLOEXEC);
+	case 3: return open("/", O_PATH | O_CLOEXEC);
+	default: return -1;
 	}
 }
 
@@ -173,18 +169,10 @@ static void step(struct machine *m, struct input *in)
 	const uint8_t *bytes;
 	switch (take(in) % 8) {
 	case 0:
-	case 1:
-		add_chain(m, in);
-		break;
-	case 2:
-		m->dev->ops->queue_kick(m->dev, take(in) & 3);
-		break;
-	case 3:
-		server_take(m);
-		break;
-	case 4:
-		server_answer(m, in);
-		break;
+	case 1: add_chain(m, in); break;
+	case 2: m->dev->ops->queue_kick(m->dev, take(in) & 3); break;
+	case 3: server_take(m); break;
+	case 4: server_answer(m, in); break;
 	case 5:
 		evloop_once(&m->loop, 0);
 		serve_used(m);

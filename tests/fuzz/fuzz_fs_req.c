@@ -81,7 +81,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static struct fs *new_fs(void)
 {
-	static const struct fs_limits limits = {.max_bytes = 1 << 20, .max_cached = 8, .max_dirs = 4};
+	static const struct fs_limits limits = {
+		.max_bytes = 1 << 20, .max_cached = 8, .max_dirs = 4};
 	static const char *const names[] = {"", "v", "w", "f"};
 	Mayfly__FsEntry e[4];
 	Mayfly__FsEntry *top[3] = {&e[1], &e[2], &e[3]};

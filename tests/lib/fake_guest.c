@@ -79,8 +79,8 @@ void fake_queue_destroy(struct fake_queue *q)
 int fake_queue_add(struct fake_queue *q, struct fake_buf *buf, unsigned n)
 {
 	struct virtqueue *vq = q->vq;
-	struct fake_desc *desc = (struct fake_desc *)(void *)(q->g->mem +
-							      (vq->desc.v - FAKE_GUEST_BASE));
+	struct fake_desc *desc =
+		(struct fake_desc *)(void *)(q->g->mem + (vq->desc.v - FAKE_GUEST_BASE));
 	uint16_t *avail = (uint16_t *)(void *)(q->g->mem + (vq->avail.v - FAKE_GUEST_BASE));
 	uint16_t head = q->free_desc;
 	uint16_t i = head;

@@ -2,8 +2,8 @@
 // fs_fixture.c - temporary tree and a small FUSE client
 #include "lib/fs_fixture.h"
 
-#include "base/cleanup.h"
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/fdpass.h"
 #include "fs/fs_ops.h"
 #include "fs/fs_server.h"
@@ -175,8 +175,8 @@ static ssize_t exchange(struct fs_fixture *fx, struct fs_wire_req *req, void *ms
 	return n - (ssize_t)sizeof(rep);
 }
 
-int fx_call_room(struct fs_fixture *fx, uint32_t opcode, uint64_t node, const void *arg,
-		 size_t len, size_t room)
+int fx_call_room(struct fs_fixture *fx, uint32_t opcode, uint64_t node, const void *arg, size_t len,
+		 size_t room)
 {
 	static uint8_t msg[FS_WIRE_BODY_MAX] __attribute__((aligned(8)));
 	struct fuse_in_header *in = (struct fuse_in_header *)(void *)msg;

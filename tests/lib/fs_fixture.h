@@ -19,7 +19,7 @@
  *                    d1/d2/d3/deep ("deep\n"), suid (04755), empty/, fifo
  */
 struct fs_fixture {
-	char dir[64];  /* the host directory */
+	char dir[64]; /* the host directory */
 	int dirfd;
 	struct fs *fs; /* served in this process, fx_start_inline() */
 	pid_t pid;     /* or in a child, fx_start_child() */
@@ -52,8 +52,8 @@ int fx_stop(struct fs_fixture *fx);
  * -EPIPE without one.
  */
 int fx_call(struct fs_fixture *fx, uint32_t opcode, uint64_t node, const void *arg, size_t len);
-int fx_call_room(struct fs_fixture *fx, uint32_t opcode, uint64_t node, const void *arg,
-		 size_t len, size_t room);
+int fx_call_room(struct fs_fixture *fx, uint32_t opcode, uint64_t node, const void *arg, size_t len,
+		 size_t room);
 
 /* What follows the header of the last reply. */
 const void *fx_data(const struct fs_fixture *fx);

@@ -22,7 +22,8 @@ static void rig_device(struct rig *r, int sock)
 	assert_int_equal(virtio_fs_create(&r->dev, &r->loop, sock, "mayfly", RIG_MAX_FILES), 0);
 	assert_int_equal(fake_guest_init(&r->guest, &r->dev->mem, GUEST_BYTES), 0);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(fake_queue_init(&r->q[i], &r->guest, &r->dev->vq[i], RIG_QSIZE), 0);
+		assert_int_equal(fake_queue_init(&r->q[i], &r->guest, &r->dev->vq[i], RIG_QSIZE),
+				 0);
 		r->dev->ops->queue_kick(r->dev, i);
 	}
 }
@@ -68,7 +69,7 @@ struct fuse_in_header rig_header(struct rig *r, uint32_t opcode, uint64_t node, 
 }
 
 int rig_submit(struct rig *r, unsigned q, uint32_t opcode, uint64_t node, const void *arg,
-		  size_t len, size_t room, struct fake_buf buf[4])
+	       size_t len, size_t room, struct fake_buf buf[4])
 {
 	struct fuse_in_header in = rig_header(r, opcode, node, len);
 	unsigned n = 0;
@@ -95,7 +96,7 @@ bool rig_wait_used(struct rig *r, unsigned q, uint16_t *head, uint32_t *len)
 }
 
 int rig_call_room(struct rig *r, uint32_t opcode, uint64_t node, const void *arg, size_t len,
-		     size_t room)
+		  size_t room)
 {
 	struct fake_buf buf[4];
 	uint16_t head;
@@ -155,5 +156,6 @@ int rig_open(struct rig *r, uint64_t node, uint32_t flags, uint64_t *fh)
 int rig_read(struct rig *r, uint64_t node, uint64_t fh, uint64_t off, uint32_t size)
 {
 	struct fuse_read_in in = {.fh = fh, .offset = off, .size = size};
-	return rig_call_room(r, FUSE_READ, node, &in, sizeof(in), size + sizeof(struct fuse_out_header));
+	return rig_call_room(r, FUSE_READ, node, &in, sizeof(in),
+			     size + sizeof(struct fuse_out_header));
 }

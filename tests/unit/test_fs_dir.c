@@ -251,7 +251,7 @@ static void test_budget_in_listing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_synthetic), T(test_real),   T(test_plus_counts_lookups), T(test_many),
+		T(test_synthetic), T(test_real),    T(test_plus_counts_lookups), T(test_many),
 		T(test_seek_back), T(test_handles), T(test_budget_in_listing),
 	};
 	return cmocka_run_group_tests_name("fs_dir", tests, NULL, NULL);

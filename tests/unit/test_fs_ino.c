@@ -30,7 +30,8 @@ static void test_devices_never_collide(void **state)
 	assert_int_equal(fs_ino_dev(&m, 1), a);
 	assert_int_not_equal(a, b);
 	for (uint64_t i = 0; i < 1000; i++)
-		assert_int_not_equal(fs_ino_map(&m, (uint16_t)a, i), fs_ino_map(&m, (uint16_t)b, i));
+		assert_int_not_equal(fs_ino_map(&m, (uint16_t)a, i),
+				     fs_ino_map(&m, (uint16_t)b, i));
 	assert_int_not_equal(fs_ino_map(&m, (uint16_t)b, 5), fs_ino_synth(5));
 	fs_ino_destroy(&m);
 }
@@ -45,7 +46,8 @@ static void test_large_numbers(void **state)
 	for (uint64_t i = 0; i < 3000; i++)
 		first[i] = fs_ino_map(&m, i & 1 ? a : b, (0xffffull << 48) + i / 2);
 	for (uint64_t i = 0; i < 3000; i++) {
-		assert_int_equal(fs_ino_map(&m, i & 1 ? a : b, (0xffffull << 48) + i / 2), first[i]);
+		assert_int_equal(fs_ino_map(&m, i & 1 ? a : b, (0xffffull << 48) + i / 2),
+				 first[i]);
 		assert_true(first[i] >> 63);
 		for (uint64_t k = 0; k < i && i < 200; k++)
 			assert_int_not_equal(first[i], first[k]);

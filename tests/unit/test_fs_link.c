@@ -12,8 +12,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,9 +40,10 @@ static bool server_take(struct rig *r, struct seen *m)
 static void server_answer(struct rig *r, uint64_t tag, int error, const void *body, size_t len,
 			  int fd)
 {
-	struct fs_wire_rep rep = {.len = (uint32_t)(sizeof(rep) + 16 + len), .nfds = fd >= 0, .tag = tag};
-	struct fuse_out_header out = {.len = (uint32_t)(sizeof(out) + len), .error = error,
-				      .unique = 0xbad};
+	struct fs_wire_rep rep = {
+		.len = (uint32_t)(sizeof(rep) + 16 + len), .nfds = fd >= 0, .tag = tag};
+	struct fuse_out_header out = {
+		.len = (uint32_t)(sizeof(out) + len), .error = error, .unique = 0xbad};
 	struct iovec iov[3] = {{.iov_base = &rep, .iov_len = sizeof(rep)},
 			       {.iov_base = &out, .iov_len = sizeof(out)},
 			       {.iov_base = (void *)(uintptr_t)body, .iov_len = len}};
@@ -133,8 +134,14 @@ static void test_bad_answers(void **state)
 		case 5: a.out.error = 5; break;
 		case 6: a.out.error = -600; break;
 		case 7: a.out.error = -2; break; /* with data */
-		case 8: len = 20; a.rep.len = 20; break;
-		case 9: fd = r->loop.epfd; a.rep.nfds = 1; break; /* not asked for */
+		case 8:
+			len = 20;
+			a.rep.len = 20;
+			break;
+		case 9:
+			fd = r->loop.epfd;
+			a.rep.nfds = 1;
+			break; /* not asked for */
 		}
 		struct iovec iov = {.iov_base = &a, .iov_len = len};
 		assert_true(fdpass_send(r->peer, &iov, 1, &fd, fd >= 0, 0) > 0);
@@ -188,7 +195,8 @@ static void test_reset_abandons(void **state)
 	assert_true(server_take(r, &m));
 	assert_int_equal(m.in.opcode, FUSE_DESTROY);
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(fake_queue_init(&r->q[i], &r->guest, &r->dev->vq[i], RIG_QSIZE), 0);
+		assert_int_equal(fake_queue_init(&r->q[i], &r->guest, &r->dev->vq[i], RIG_QSIZE),
+				 0);
 	r->dev->ops->reset(r->dev); /* again, while the first is not answered yet */
 	rig_submit(r, 1, FUSE_LOOKUP, 1, "y", 2, 300, buf);
 	r->dev->ops->queue_kick(r->dev, 1);
@@ -270,12 +278,8 @@ int main(void)
 {
 	static struct rig rig;
 	const struct CMUnitTest tests[] = {
-		T(test_wrong_descriptors),
-		T(test_bad_answers),
-		T(test_answer_larger_than_chain),
-		T(test_reset_abandons),
-		T(test_backpressure),
-		T(test_chain_changes),
+		T(test_wrong_descriptors), T(test_bad_answers),	 T(test_answer_larger_than_chain),
+		T(test_reset_abandons),	   T(test_backpressure), T(test_chain_changes),
 	};
 	return cmocka_run_group_tests_name("fs_link", tests, NULL, NULL);
 }

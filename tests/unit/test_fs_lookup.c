@@ -61,8 +61,8 @@ static void test_forged_ids(void **state)
 {
 	(void)state;
 	struct fuse_entry_out e;
-	static const uint64_t forged[] = {0,	2ull << 32, UINT64_MAX, 1ull << 63, 0xffffffff,
-					  0x100000001ull};
+	static const uint64_t forged[] = {0,	      2ull << 32, UINT64_MAX,
+					  1ull << 63, 0xffffffff, 0x100000001ull};
 	for (unsigned i = 0; i < 6; i++)
 		assert_int_equal(fx_lookup(&fx, forged[i], "file", &e), -ESTALE);
 	uint64_t id = fx_walk(&fx, "sys/d1");
@@ -89,7 +89,8 @@ static void test_time_outs(void **state)
 	uint64_t now = fx_walk(&fx, "now");
 	assert_int_equal(fx_lookup(&fx, now, "file", &e), 0);
 	assert_int_equal(e.entry_valid + e.entry_valid_nsec + e.attr_valid + e.attr_valid_nsec, 0);
-	/* Names of the configuration hold for long, what is behind them as long as its view says. */
+	/* Names of the configuration hold for long, what is behind them as long as its view says.
+	 */
 	assert_int_equal(fx_lookup(&fx, FUSE_ROOT_ID, "now", &e), 0);
 	assert_true(e.entry_valid >= 3600);
 	assert_int_equal(e.attr_valid, 0);

@@ -62,15 +62,15 @@ static void test_descriptor(void **state)
 static void test_read_only(void **state)
 {
 	(void)state;
-	static const uint32_t bad[] = {O_WRONLY,  O_RDWR,   O_ACCMODE,		 O_RDONLY | O_TRUNC,
-				       O_CREAT,	  O_TMPFILE, O_WRONLY | O_APPEND, UINT32_MAX};
+	static const uint32_t bad[] = {O_WRONLY, O_RDWR,    O_ACCMODE,		 O_RDONLY | O_TRUNC,
+				       O_CREAT,	 O_TMPFILE, O_WRONLY | O_APPEND, UINT32_MAX};
 	uint64_t file = fx_walk(&fx, "sys/file");
 	for (unsigned i = 0; i < 8; i++)
 		assert_int_equal(fx_open(&fx, file, bad[i]), -EROFS);
 	static const uint32_t writers[] = {
-		FUSE_SETATTR,  FUSE_SYMLINK,  FUSE_MKNOD,   FUSE_MKDIR,	     FUSE_UNLINK,
-		FUSE_RMDIR,    FUSE_RENAME,   FUSE_LINK,    FUSE_SETXATTR,   FUSE_REMOVEXATTR,
-		FUSE_CREATE,   FUSE_FALLOCATE, FUSE_RENAME2, FUSE_COPY_FILE_RANGE, FUSE_TMPFILE};
+		FUSE_SETATTR, FUSE_SYMLINK,   FUSE_MKNOD,   FUSE_MKDIR,		  FUSE_UNLINK,
+		FUSE_RMDIR,   FUSE_RENAME,    FUSE_LINK,    FUSE_SETXATTR,	  FUSE_REMOVEXATTR,
+		FUSE_CREATE,  FUSE_FALLOCATE, FUSE_RENAME2, FUSE_COPY_FILE_RANGE, FUSE_TMPFILE};
 	for (unsigned i = 0; i < sizeof(writers) / sizeof(writers[0]); i++)
 		assert_int_equal(fx_call(&fx, writers[i], file, "xxxxxxxxxxxxxxxx", 17), -EROFS);
 }

@@ -36,8 +36,8 @@ static int stop(void **state)
 
 static int init(uint32_t major, uint32_t minor, uint32_t flags, struct fuse_init_out *out)
 {
-	struct fuse_init_in in = {.major = major, .minor = minor, .flags = flags,
-				  .max_readahead = 65536};
+	struct fuse_init_in in = {
+		.major = major, .minor = minor, .flags = flags, .max_readahead = 65536};
 	int ret = fx_call(&fx, FUSE_INIT, 0, &in, sizeof(in));
 	if (ret > 0)
 		memcpy(out, fx_data(&fx), sizeof(*out));
@@ -110,7 +110,8 @@ static void test_little_room(void **state)
 				 -EPIPE);
 	assert_int_equal(fx_call_room(&fx, FUSE_GETATTR, file, &attr, sizeof(attr), head), -EINVAL);
 	assert_int_equal(fx_call_room(&fx, FUSE_LOOKUP, 1, "sys", 4, head + 10), -EINVAL);
-	assert_int_equal(fx_call_room(&fx, FUSE_OPEN, file, &open, sizeof(open), head + 15), -EINVAL);
+	assert_int_equal(fx_call_room(&fx, FUSE_OPEN, file, &open, sizeof(open), head + 15),
+			 -EINVAL);
 	assert_int_equal(fx.reply_fd, -1);
 	assert_int_equal(fx_call_room(&fx, FUSE_OPENDIR, 1, &open, sizeof(open), head), -EINVAL);
 	assert_int_equal(fx_call_room(&fx, FUSE_READLINK, link, NULL, 0, head + 4), 4);
@@ -130,7 +131,8 @@ static void test_frames(void **state)
 		assert_int_equal(fs_ops_serve(fx.fs, msg, len, out, sizeof(out), &fd), 0);
 	for (size_t len = sizeof(in); len < sizeof(msg); len++) {
 		struct fuse_out_header head;
-		assert_int_equal(fs_ops_serve(fx.fs, msg, len, out, sizeof(out), &fd), sizeof(head));
+		assert_int_equal(fs_ops_serve(fx.fs, msg, len, out, sizeof(out), &fd),
+				 sizeof(head));
 		memcpy(&head, out, sizeof(head));
 		assert_int_equal(head.error, -EINVAL);
 	}
@@ -153,7 +155,8 @@ static void test_random_bodies(void **state)
 			memcpy(msg + k, &seed, 4);
 		}
 		size_t len = sizeof(struct fuse_in_header) + seed % 80;
-		struct fuse_in_header in = {.len = (uint32_t)len, .opcode = (seed >> 8) % 56,
+		struct fuse_in_header in = {.len = (uint32_t)len,
+					    .opcode = (seed >> 8) % 56,
 					    .nodeid = 1 + (seed >> 16) % 12};
 		if (in.nodeid > 1)
 			in.nodeid |= 1ull << 32;

@@ -34,8 +34,8 @@ static void conf_init(struct conf *c)
 	c->cfg.version = 1;
 	c->cfg.root = &c->root;
 	c->root.fd = c->a.fd = c->b.fd = -1;
-	c->a.name = (char *)(uintptr_t)"a";
-	c->b.name = (char *)(uintptr_t)"b";
+	c->a.name = (char *)(uintptr_t) "a";
+	c->b.name = (char *)(uintptr_t) "b";
 	c->top[0] = &c->a;
 	c->top[1] = &c->b;
 	c->root.entry = c->top;
@@ -124,7 +124,7 @@ static void test_too_much(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(deep); i++) {
 		mayfly__fs_entry__init(&deep[i]);
 		deep[i].fd = -1;
-		deep[i].name = (char *)(uintptr_t)"d";
+		deep[i].name = (char *)(uintptr_t) "d";
 		link[i] = &deep[i];
 		if (i > 0) {
 			deep[i - 1].entry = &link[i];

@@ -196,7 +196,8 @@ static void test_broken_ring(void **state)
 {
 	struct rig *r = *state;
 	rig_start(r);
-	uint16_t *avail = (uint16_t *)(void *)(r->guest.mem + r->dev->vq[1].avail.v - FAKE_GUEST_BASE);
+	uint16_t *avail =
+		(uint16_t *)(void *)(r->guest.mem + r->dev->vq[1].avail.v - FAKE_GUEST_BASE);
 	avail[1] = RIG_QSIZE + 5;
 	r->dev->ops->queue_kick(r->dev, 1);
 	assert_true(r->dev->needs_reset);
@@ -245,7 +246,8 @@ static void test_batches(void **state)
 		size_t mark = r->guest.used;
 		for (unsigned i = 0; i < 16; i++) {
 			const char *name = i & 1 ? "file" : "d1";
-			heads[i] = rig_submit(r, 1, FUSE_LOOKUP, sys, name, strlen(name) + 1, 200, buf[i]);
+			heads[i] = rig_submit(r, 1, FUSE_LOOKUP, sys, name, strlen(name) + 1, 200,
+					      buf[i]);
 			assert_true(heads[i] >= 0);
 			unique[i] = r->unique;
 		}
@@ -328,18 +330,10 @@ int main(void)
 {
 	static struct rig rig;
 	const struct CMUnitTest tests[] = {
-		T(test_mount_and_read),
-		T(test_directories),
-		T(test_config_space),
-		T(test_forged_handles),
-		T(test_table_full),
-		T(test_local_answers),
-		T(test_malformed),
-		T(test_broken_ring),
-		T(test_forgets),
-		T(test_batches),
-		T(test_server_dies),
-		T(test_create_fails),
+		T(test_mount_and_read), T(test_directories), T(test_config_space),
+		T(test_forged_handles), T(test_table_full),  T(test_local_answers),
+		T(test_malformed),	T(test_broken_ring), T(test_forgets),
+		T(test_batches),	T(test_server_dies), T(test_create_fails),
 	};
 	return cmocka_run_group_tests_name("virtio_fs", tests, NULL, NULL);
 }
