@@ -32,7 +32,6 @@ static const char *const etc_names[] = {
 	"ca-certificates",
 	"ca-certificates.conf",
 	"debian_version",
-	"environment",
 	"ethertypes",
 	"fonts",
 	"group",

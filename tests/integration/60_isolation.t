@@ -103,7 +103,7 @@ export MAYFLY_T_SECRET=$secrets
 vm --user 0 -- sh -c 'cat /proc/*/environ 2>/dev/null | tr "\0" "\n" | grep -c secret-4711'
 is "$(out)" 0 "no process of the guest has the caller's environment"
 is_root && other=65534 || other=$(id -u)
-vm --user $other -- sh -c 'ls /proc/1/fd 2>&1 | grep -c denied; cat /proc/1/environ 2>&1 | grep -c denied'
+vm --user "$other" -- sh -c 'ls /proc/1/fd 2>&1 | grep -c denied; cat /proc/1/environ 2>&1 | grep -c denied'
 is "$(out | tr '\n' ' ')" "1 1 " "an ordinary guest user can't look into PID 1"
 
 # Which of the caller's rights the shared files have is the user's own, not the file system's root.
