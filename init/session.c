@@ -25,6 +25,7 @@ static void session_over(struct session *s)
 	s->state = SESSION_OVER;
 	evloop_del(s->loop, &s->sock);
 	close_fd(&s->sock.fd);
+	s->conn.fd = -1;
 }
 
 static void send_exit(struct session *s)
@@ -55,7 +56,8 @@ static void on_pipe(struct evsource *src, uint32_t events)
 {
 	struct session *s = src->arg;
 	int ret = 0;
-	(void)events;
+	if (s->state == SESSION_OVER)
+		return;
 	if (src == &s->in.src) {
 		/* Error without room to write: nobody reads it any more. */
 		if ((events & EPOLLERR) && s->in.len == 0) {
@@ -81,6 +83,8 @@ static void on_status(struct evsource *src, uint32_t events)
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__ExecStarted st = MAYFLY__EXEC_STARTED__INIT;
 	(void)events;
+	if (s->state == SESSION_OVER)
+		return;
 	int ret = spawn_result(src->fd, &s->req, &e);
 	if (ret == -EAGAIN)
 		return;
@@ -155,6 +159,9 @@ static int start_command(struct session *s, struct err *e)
 	s->status.fn = on_status;
 	s->status.arg = s;
 	s->state = SESSION_STARTING;
+	for (int n = 1; n <= 64; n++)
+		if (s->early_signals & 1ull << (n - 1))
+			kill(s->pid, n);
 	return evloop_add(s->loop, &s->status, EPOLLIN);
 }
 
@@ -188,12 +195,14 @@ static int exec_run(struct session *s)
 	return 0;
 }
 
-static int take_signal(const struct session *s, uint32_t number)
+static int take_signal(struct session *s, uint32_t number)
 {
-	if (number == 0 || number > (uint32_t)SIGRTMAX)
+	if (number == 0 || number > MIN((uint32_t)SIGRTMAX, 64u))
 		return -EPROTO;
+	if (s->state == SESSION_WORDS)
+		s->early_signals |= 1ull << (number - 1);
 	/* To the whole group, as a terminal would: a shell and what it runs. */
-	if (s->pid > 0 && kill(-s->pid, (int)number) < 0)
+	else if (s->pid > 0 && kill(-s->pid, (int)number) < 0)
 		/* Just forked: it has no group of its own yet. */
 		kill(s->pid, (int)number);
 	return 0;
@@ -318,6 +327,12 @@ void session_reaped(struct session *s, int status, const struct rusage *ru)
 	s->pid = 0;
 	if (s->state == SESSION_STARTING && s->status.fd >= 0)
 		on_status(&s->status, EPOLLIN);
+	/* Another child in the middle of its start may hold the pipe; this one is known to be over.
+	 */
+	if (s->state == SESSION_STARTING) {
+		stream_close(&s->status, s->loop);
+		s->state = SESSION_RUNNING;
+	}
 	if (s->state != SESSION_RUNNING)
 		return;
 	bool killed = WIFSIGNALED(status);

@@ -40,6 +40,7 @@ struct session {
 	struct spawn_request req;
 	uint32_t groups[PROTO_GROUPS_MAX];
 	uint64_t id;
+	uint64_t early_signals; /* bit per signal that came before there was a process */
 	pid_t pid;
 	int cgroup_fd;
 	uint64_t drain_deadline_ns;

@@ -19,7 +19,7 @@
 
 struct failure {
 	int code;
-	char step[32];
+	char step[48];
 };
 
 /* The half-entered jail can't go back: it says why on the pipe and ends. */
@@ -32,20 +32,27 @@ static _Noreturn void give_up(int status_fd, const char *step)
 	_exit(127);
 }
 
+/* As far above all wanted numbers as needed, no further: the limit may be low. */
+static int park(int fd, int base, int status_fd)
+{
+	int parked = fcntl(fd, F_DUPFD_CLOEXEC, base);
+	if (parked < 0)
+		give_up(status_fd, "descriptor limit, see ulimit -n");
+	return parked;
+}
+
 /* Moves the wanted descriptors to their numbers; all others are closed by the exec. */
 static void place_fds(const Mayfly__JailProcess *p, int *exec_fd, int *status_fd)
 {
 	int parked[JAIL_MAX_FDS];
-	*status_fd = fcntl(*status_fd, F_DUPFD_CLOEXEC, JAIL_MAX_FD);
-	*exec_fd = fcntl(*exec_fd, F_DUPFD_CLOEXEC, JAIL_MAX_FD);
-	if (*status_fd < 0 || *exec_fd < 0)
-		give_up(*status_fd, "dup");
+	int base = 3;
+	for (size_t i = 0; i < p->n_fd; i++)
+		base = p->fd[i]->to >= base ? p->fd[i]->to + 1 : base;
+	*status_fd = park(*status_fd, base, *status_fd);
+	*exec_fd = park(*exec_fd, base, *status_fd);
 	/* Sources may stand where another one is to go: park them all first. */
-	for (size_t i = 0; i < p->n_fd; i++) {
-		parked[i] = fcntl(p->fd[i]->from, F_DUPFD_CLOEXEC, JAIL_MAX_FD);
-		if (parked[i] < 0)
-			give_up(*status_fd, "dup");
-	}
+	for (size_t i = 0; i < p->n_fd; i++)
+		parked[i] = park(p->fd[i]->from, base, *status_fd);
 	for (size_t i = 0; i < p->n_fd; i++)
 		if (dup2(parked[i], p->fd[i]->to) < 0)
 			give_up(*status_fd, "dup2");

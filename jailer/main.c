@@ -5,6 +5,7 @@
 #include "supervisor.h"
 
 #include <linux/close_range.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@ int main(int argc, char **argv)
 		log_error("usage: mayfly-jailer --config-fd N (mayfly starts it)");
 		return EXIT_FAILED;
 	}
+	/* What the machine's directory holds is for its owner only, whatever the user's umask. */
+	umask(077);
 	/* What was passed to us goes to the processes by name only. */
 	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
 		log_error("can't mark descriptors close-on-exec: this kernel is too old (5.11)");

@@ -6,6 +6,7 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define LOG_LINE_MAX 1024
+#define ERROR_WAIT_MS 1000
 #define NS_PER_S 1000000000ull
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -48,7 +50,17 @@ enum log_level log_get_level(void)
 	return log_max;
 }
 
-static void log_line(const char *fmt, va_list ap)
+/*
+ * Standard error may be a pipe that nobody reads: a line that has no room is lost, because nothing
+ * that a message says is worth a process that no longer keeps its deadlines.
+ */
+static bool room_for_line(enum log_level level)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&p, 1, level == LOG_ERROR ? ERROR_WAIT_MS : 0) > 0;
+}
+
+static void log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
 	int n = snprintf(line, sizeof(line), "%s: ", log_program);
@@ -62,7 +74,7 @@ static void log_line(const char *fmt, va_list ap)
 			line[i] = line[i] == '\t' ? '\t' : '?';
 	line[len++] = '\n';
 	/* A log that can't be written has nowhere left to be reported. */
-	ssize_t w = write(STDERR_FILENO, line, len);
+	ssize_t w = room_for_line(level) ? write(STDERR_FILENO, line, len) : 0;
 	(void)w;
 }
 
@@ -73,7 +85,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
 	int saved = errno;
 	va_list ap;
 	va_start(ap, fmt);
-	log_line(fmt, ap);
+	log_line(level, fmt, ap);
 	va_end(ap);
 	errno = saved;
 }
@@ -105,7 +117,7 @@ void log_guest(struct log_limit *l, const char *fmt, ...)
 	}
 	va_list ap;
 	va_start(ap, fmt);
-	log_line(fmt, ap);
+	log_line(LOG_WARN, fmt, ap);
 	va_end(ap);
 	errno = saved;
 }

@@ -85,9 +85,12 @@ ssize_t hostio_read(struct hostio *h, void *buf, size_t len)
 		n = read(h->src.fd, buf, len);
 	if (n < 0 && errno == EINTR)
 		return -EAGAIN;
-	/* SIGTTIN is ignored: a terminal says EIO to those in its background. */
-	if (n < 0 && errno == EIO && isatty(h->src.fd) && tcgetpgrp(h->src.fd) != getpgrp())
-		return -EAGAIN;
+	/* SIGTTIN is ignored: a terminal says EIO to those in its background, and when it hung up.
+	 */
+	if (n < 0 && errno == EIO && isatty(h->src.fd)) {
+		pid_t foreground = tcgetpgrp(h->src.fd);
+		return foreground > 0 && foreground != getpgrp() ? -EBUSY : 0;
+	}
 	return n < 0 ? -errno : n;
 }
 
@@ -127,6 +130,18 @@ static ssize_t write_some(const struct hostio *h, const uint8_t *data, size_t le
 		len = MIN(len, (size_t)PIPE_BUF);
 	}
 	return write(h->src.fd, data, len);
+}
+
+void hostio_try(struct hostio *h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	while (!h->done && len > 0) {
+		ssize_t n = write_some(h, p, len);
+		if (n <= 0)
+			break;
+		p += n;
+		len -= (size_t)n;
+	}
 }
 
 bool hostio_push(struct hostio *h)

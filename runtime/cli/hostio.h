@@ -42,13 +42,16 @@ void hostio_close(struct hostio *h);
 void hostio_want(struct hostio *h, uint32_t events);
 
 /*
- * hostio_read() - bytes read, 0 at the end, -EAGAIN if there are none now (also while mayfly is
- * in the background of its terminal), -errno.
+ * hostio_read() - bytes read, 0 at the end, -EAGAIN if there are none now, -EBUSY while mayfly is
+ * in the background of its terminal, -errno.
  */
 ssize_t hostio_read(struct hostio *h, void *buf, size_t len);
 
 /* hostio_add() - takes output; -EPROTO if it is more than the window. */
 int hostio_add(struct hostio *h, const uint8_t *data, size_t len);
+
+/* hostio_try() - writes what there is room for at this moment; the rest is lost. */
+void hostio_try(struct hostio *h, const void *data, size_t len);
 
 /* hostio_push() - writes what can be written now. Returns true if all is out or dropped. */
 bool hostio_push(struct hostio *h);

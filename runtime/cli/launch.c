@@ -20,13 +20,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define FIRST_FD 3
-#define MAX_OPEN_DEFAULT 4096
+/* Less where the hard limit is lower; the vmm knows. */
+#define MAX_OPEN_FILES 16384
 
 struct proc {
 	Mayfly__JailProcess p;
@@ -140,14 +140,6 @@ static int make_logs(struct launch *l, struct machine *m, struct err *e)
 	return l->null_fd < 0 ? err_errno(e, errno, "can't open /dev/null") : 0;
 }
 
-static uint32_t open_limit(void)
-{
-	struct rlimit rl;
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_max / 2 > MAX_OPEN_DEFAULT)
-		return MAX_OPEN_DEFAULT;
-	return (uint32_t)(rl.rlim_max / 2);
-}
-
 static int make_fs(struct launch *l, struct views *v, int far, struct err *e)
 {
 	Mayfly__FsConfig fc = MAYFLY__FS_CONFIG__INIT;
@@ -198,7 +190,7 @@ static int make_vmm(struct launch *l, const struct vm_config *c, const struct wi
 	vc.listen_fd = give(p, w->listen);
 	vc.guest_cid = PROTO_GUEST_CID;
 	vc.memory_bytes = c->memory;
-	vc.max_open_files = open_limit();
+	vc.max_open_files = MAX_OPEN_FILES;
 	return proc_config(l, MACHINE_VMM, "mayfly-vmm", &vc.base, e);
 }
 

@@ -7,11 +7,13 @@
 #include "statedir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -31,8 +33,15 @@ const char *machine_process_name(unsigned i)
 int machine_connect(const struct machine *m, struct err *e)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/vsock.sock", m->dir_fd);
+	struct stat st;
+	/* The vmm works in this directory: it may have put a link there, or never accept. */
+	AUTO_CLOSE int at = openat(m->dir_fd, "vsock.sock", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0 || fstat(at, &st) < 0)
+		return err_errno(e, errno, "can't find the machine's socket");
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(e, ENOTSOCK, "the machine's socket is not a socket");
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d", at);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
 		return err_errno(e, errno, "can't connect to the machine");
 	return steal_fd(&fd);

@@ -54,7 +54,7 @@ const char *machine_process_name(unsigned i);
  */
 int machine_launch(struct machine *m, const struct vm_config *c, struct views *v, struct err *e);
 
-/* machine_connect() - a new connection to a guest port (its handshake still to be done). */
+/* machine_connect() - a new non-blocking connection; the handshake is still to be done. */
 int machine_connect(const struct machine *m, struct err *e);
 
 /* machine_kill() - asks the supervisor to end everything now; its CLEAN event follows. */

@@ -14,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #define GOODBYE_NS 2000000000ull
 #define FLUSH_NS 1000000000ull
-/* How often a terminal that mayfly is in the background of is asked again. */
-#define TTY_RETRY_MS 1000
 
 void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 {
@@ -66,6 +65,18 @@ static void on_stdio(struct evsource *src, uint32_t events)
 	run_step(src->arg);
 }
 
+/* Nobody waits any longer, also not for output that its reader doesn't take. */
+static void interrupted(struct run *r, int number)
+{
+	/* A status that says "all is well" would be wrong if output is lost. */
+	if (r->phase == RUN_EXITED && !run_command_flushed(r))
+		r->verdict.reason = VERDICT_NONE;
+	if (r->verdict.reason == VERDICT_NONE)
+		r->verdict.signal = number;
+	run_end(r, VERDICT_INTERRUPTED, "interrupted");
+	r->phase_deadline_ns = io_now_ns();
+}
+
 static void on_signal(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
@@ -78,10 +89,8 @@ static void on_signal(struct evsource *src, uint32_t events)
 		r->interrupts++;
 	if (r->phase == RUN_RUNNING && !(number == SIGINT && r->interrupts > 1)) {
 		run_command_signal(r, number);
-	} else if (r->phase < RUN_EXITED || number == SIGINT) {
-		r->verdict.signal = r->verdict.reason == VERDICT_NONE ? number : r->verdict.signal;
-		run_end(r, VERDICT_INTERRUPTED, "interrupted");
-		r->phase_deadline_ns = io_now_ns();
+	} else if (number != SIGUSR1 && number != SIGUSR2) {
+		interrupted(r, number);
 	}
 	run_step(r);
 }
@@ -99,6 +108,8 @@ static int watch_signals(struct run *r)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTIN, SIG_IGN);
+	/* A full file is an error of write(2), which is told. */
+	signal(SIGXFSZ, SIG_IGN);
 	r->signals = (struct evsource){
 		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = r};
 	return r->signals.fd < 0 ? -errno : evloop_add(&r->loop, &r->signals, EPOLLIN);
@@ -106,8 +117,11 @@ static int watch_signals(struct run *r)
 
 static void check_deadlines(struct run *r, uint64_t now)
 {
-	if (r->deadline_ns && now >= r->deadline_ns && r->phase < RUN_DYING) {
+	if (r->deadline_ns && now >= r->deadline_ns) {
 		r->deadline_ns = 0;
+		/* A machine that is dying anyway may still wait for the reader of its output. */
+		if (r->phase == RUN_DYING && r->phase_deadline_ns == 0)
+			r->phase_deadline_ns = now;
 		run_end(r, VERDICT_TIMEOUT, "timeout: the machine was ended after %.6g s",
 			(double)r->cfg->timeout_ns / 1e9);
 	}
@@ -129,15 +143,17 @@ static void check_deadlines(struct run *r, uint64_t now)
 static int next_wait(const struct run *r, uint64_t now)
 {
 	uint64_t at = UINT64_MAX;
-	if (r->deadline_ns && r->phase < RUN_DYING)
+	if (r->deadline_ns)
 		at = r->deadline_ns;
+	if (r->tty_retry_ns && r->tty_retry_ns < at)
+		at = r->tty_retry_ns;
 	if (r->phase == RUN_BOOTING && r->boot_deadline_ns < at)
 		at = r->boot_deadline_ns;
 	/* After its expiry only the supervisor's word is waited for, which ends by itself. */
 	if (r->phase_deadline_ns > now && r->phase_deadline_ns < at)
 		at = r->phase_deadline_ns;
 	if (at == UINT64_MAX)
-		return r->in.kind == HOSTIO_NONBLOCK && isatty(0) ? TTY_RETRY_MS : -1;
+		return -1;
 	return at <= now ? 0 : (int)MIN((at - now + 999999) / 1000000, 3600000ull);
 }
 
@@ -238,6 +254,8 @@ int run_main(const struct vm_config *c, uint64_t start_ns)
 {
 	static struct run r;
 	struct err e = {0};
+	/* The directory of machines is for its owner only, whatever the user's umask. */
+	umask(077);
 	r = (struct run){.cfg = c, .first_death = -1, .verdict.t.start = start_ns};
 	r.machine = MACHINE_NONE;
 	r.loop.epfd = r.signals.fd = r.command_src.fd = r.control_src.fd = -1;

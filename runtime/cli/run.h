@@ -81,6 +81,7 @@ struct run {
 	unsigned interrupts;
 	uint64_t deadline_ns;	    /* --timeout */
 	uint64_t boot_deadline_ns;  /* until Ready */
+	uint64_t tty_retry_ns;	    /* stdin's terminal is asked again; 0: no need */
 	uint64_t phase_deadline_ns; /* of RUN_GOODBYE and of flushing after a forced end */
 };
 

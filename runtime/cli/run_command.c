@@ -13,6 +13,7 @@
 
 #define CREDIT_STEP (PROTO_WINDOW / 4)
 #define PUMP_ROUNDS 8
+#define TTY_RETRY_NS 1000000000ull
 
 static int words_pack(struct run_words *w, char *const *list, const char *what, struct err *e)
 {
@@ -97,12 +98,19 @@ static int send_all_words(struct run *r)
 static bool pump_stdin(struct run *r)
 {
 	uint8_t buf[PROTO_DATA_MAX];
-	if (r->phase != RUN_RUNNING || r->in.done)
+	if (r->phase != RUN_RUNNING || r->in.done || io_now_ns() < r->tty_retry_ns)
 		return false;
+	r->tty_retry_ns = 0;
 	while (r->in_credit > 0 && frame_room(&r->command)) {
 		ssize_t n = hostio_read(&r->in, buf, MIN(sizeof(buf), (size_t)r->in_credit));
 		if (n == -EAGAIN) {
 			hostio_want(&r->in, EPOLLIN);
+			return false;
+		}
+		if (n == -EBUSY) {
+			/* No event tells when we come to the foreground. */
+			hostio_want(&r->in, 0);
+			r->tty_retry_ns = io_now_ns() + TTY_RETRY_NS;
 			return false;
 		}
 		if (n <= 0) {
@@ -287,11 +295,9 @@ int run_command_start(struct run *r, struct err *e)
 	r->command.fd = fd;
 	r->command_src = (struct evsource){.fd = fd, .fn = on_command, .arg = r};
 	r->in_credit = PROTO_WINDOW;
-	/* The line is written first, while the socket still blocks and is surely empty. */
+	/* The socket is new: there is room for a line. */
 	int n = snprintf(line, sizeof(line), "CONNECT %d\n", PROTO_AGENT_PORT);
 	int ret = io_write_full(fd, line, (size_t)n);
-	if (ret == 0)
-		ret = io_set_nonblock(fd, 1);
 	if (ret == 0)
 		ret = frame_send_hello(&r->command, "mayfly");
 	if (ret == 0)

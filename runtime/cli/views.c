@@ -266,6 +266,10 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 	refused = views_cwd_refused(v->cwd, home);
 	if (!refused && real_home)
 		refused = views_cwd_refused(v->cwd, real_home);
+	const struct passwd *pw = refused ? NULL : getpwuid(geteuid());
+	AUTO_FREE char *real_pw = pw ? realpath(pw->pw_dir, NULL) : NULL;
+	if (real_pw)
+		refused = views_cwd_refused(v->cwd, real_pw);
 	if (refused) {
 		snprintf(v->note, sizeof(v->note),
 			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd,

@@ -332,6 +332,8 @@ static int collect(struct vhost_user *vu)
 static void end_connection(struct vhost_user *vu, int why)
 {
 	if (why != -ENODATA && why != -ECONNRESET)
+		vu->why = why;
+	if (vu->why < 0)
 		log_guest(&vu->dev->limit, "%s: vhost-user connection ended: %s",
 			  vu->dev->ops->name, strerror(-why));
 	vhost_user_stop(vu);

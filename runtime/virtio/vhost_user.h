@@ -27,6 +27,7 @@ struct vhost_user {
 	struct evsource sock;
 	vhost_user_gone_fn *gone;
 	void *gone_arg;
+	int why; /* after the end: 0 if the peer went, -errno if it broke the rules or we failed */
 	uint64_t features;
 	uint64_t protocol_features;
 	struct vhost_user_ring ring[VIRTIO_DEV_MAX_QUEUES];

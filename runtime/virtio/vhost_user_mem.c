@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int region_map(struct gmem *mem, const struct vu_mem_region *r, int fd)
@@ -16,6 +18,10 @@ static int region_map(struct gmem *mem, const struct vu_mem_region *r, int fd)
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0)
+		return -EPERM;
+	/* Without free huge pages a touch would be SIGBUS, whatever the size of the file. */
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0 || fs.f_type == HUGETLBFS_MAGIC)
 		return -EPERM;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	/* Ring pointers are aligned as their guest addresses are only if the regions are. */

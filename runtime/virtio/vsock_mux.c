@@ -30,6 +30,7 @@ struct vsock_mux {
 	struct evsource listener;
 	int control_fd;
 	struct log_limit limit;
+	bool paused; /* the listener is not watched, for lack of descriptors */
 	struct pending pending[VSOCK_MUX_MAX_PENDING];
 };
 
@@ -89,8 +90,16 @@ static void on_listener(struct evsource *src, uint32_t events)
 	struct vsock_mux *m = src->arg;
 	(void)events;
 	AUTO_CLOSE int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0) {
+		/* Out of descriptors: whoever waits would wake us for ever. Try again later. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+			evloop_mod(m->loop, src, 0);
+			m->paused = true;
+			if (m->events.pending)
+				m->events.pending(m->events.arg);
+		}
 		return;
+	}
 	for (size_t i = 0; i < VSOCK_MUX_MAX_PENDING; i++) {
 		struct pending *p = &m->pending[i];
 		if (p->sock.fd >= 0)
@@ -166,6 +175,8 @@ int vsock_mux_dial(struct vsock_mux *m, uint32_t port, uint32_t src_port)
 unsigned vsock_mux_expire(struct vsock_mux *m, uint64_t now_ns)
 {
 	unsigned left = 0;
+	if (m->paused && evloop_mod(m->loop, &m->listener, EPOLLIN) == 0)
+		m->paused = false;
 	for (size_t i = 0; i < VSOCK_MUX_MAX_PENDING; i++) {
 		if (m->pending[i].sock.fd < 0)
 			continue;

@@ -4,13 +4,19 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static void on_gone(struct vhost_user *vu, void *arg)
 {
 	struct dev_thread *t = arg;
+	uint64_t one = 1;
 	(void)vu;
 	t->loop.stop = true;
+	ssize_t n = write(t->gone_fd, &one, sizeof(one));
+	(void)n; /* the counter was 0: there is room */
 }
 
 static void *thread_main(void *arg)
@@ -26,7 +32,8 @@ static void *thread_main(void *arg)
 int dev_thread_init(struct dev_thread *t)
 {
 	t->vu.sock.fd = -1;
-	return evloop_init(&t->loop);
+	t->gone_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return t->gone_fd < 0 ? -errno : evloop_init(&t->loop);
 }
 
 int dev_thread_start(struct dev_thread *t, struct virtio_dev *dev, int sock, const char *name)
@@ -47,4 +54,5 @@ void dev_thread_join(struct dev_thread *t)
 {
 	pthread_join(t->thread, NULL);
 	evloop_close(&t->loop);
+	close(t->gone_fd);
 }

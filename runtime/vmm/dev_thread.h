@@ -11,6 +11,7 @@ struct dev_thread {
 	struct evloop loop;
 	struct vhost_user vu;
 	pthread_t thread;
+	int gone_fd; /* eventfd, readable when the front end is gone; vu.why then says why */
 };
 
 /* dev_thread_init() - makes the loop that the device is then created on; 0 or -errno. */

@@ -15,10 +15,14 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define EXIT_SETUP 1
 #define DRAIN_MS 1000
+/* vsock connections and handshakes, vhost-user, and some to spare. */
+#define RESERVED_FDS 400
 
 struct vmm {
 	Mayfly__VmmConfig *cfg;
@@ -27,6 +31,7 @@ struct vmm {
 	struct virtio_dev *vsock;
 	struct virtio_dev *fs;
 	struct dev_thread fs_thread;
+	struct evsource fs_gone;
 	struct evsource serial;
 	int console_fd;
 	struct serial_log serial_log;
@@ -36,6 +41,14 @@ static void on_engine_gone(struct vhost_user *vu, void *arg)
 {
 	struct vmm *v = arg;
 	(void)vu;
+	v->loop.stop = true;
+}
+
+/* One device less is a machine that hangs: it ends as a whole. */
+static void on_fs_gone(struct evsource *src, uint32_t events)
+{
+	struct vmm *v = src->arg;
+	(void)events;
 	v->loop.stop = true;
 }
 
@@ -91,12 +104,32 @@ static int send_report(struct vmm *v)
 	return config_send(v->cfg->report_fd, &r.base, NULL, 0);
 }
 
+/*
+ * The guest's open files are descriptors here: as many as the hard limit allows, less what the
+ * other devices need. Returns how many the guest may have.
+ */
+static uint32_t raise_open_limit(uint32_t wanted)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return wanted;
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) < 0 && getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return wanted;
+	rlim_t room = rl.rlim_cur > 2 * RESERVED_FDS ? rl.rlim_cur - RESERVED_FDS : rl.rlim_cur / 2;
+	return room < wanted ? (uint32_t)room : wanted;
+}
+
 static int start_fs(struct vmm *v, struct err *e)
 {
+	uint32_t max_open = raise_open_limit(v->cfg->max_open_files);
 	int ret = dev_thread_init(&v->fs_thread);
 	if (ret == 0)
 		ret = virtio_fs_create(&v->fs, &v->fs_thread.loop, v->cfg->fs_server_fd, "mayfly",
-				       v->cfg->max_open_files);
+				       max_open);
+	v->fs_gone = (struct evsource){.fd = v->fs_thread.gone_fd, .fn = on_fs_gone, .arg = v};
+	if (ret == 0)
+		ret = evloop_add(&v->loop, &v->fs_gone, EPOLLIN);
 	if (ret == 0)
 		ret = dev_thread_start(&v->fs_thread, v->fs, v->cfg->fs_vhost_fd, "fs-device");
 	return ret < 0 ? err_errno(e, -ret, "can't start the fs device") : 0;
@@ -147,7 +180,9 @@ static int serve(struct vmm *v, struct err *e)
 	ret = send_report(v);
 	if (ret < 0 && ret != -EPIPE && ret != -ECONNRESET)
 		return err_errno(e, -ret, "can't report the end of the machine");
-	return 0;
+	/* The threads may still be at work; what they say of their end is there if it was first. */
+	int why = v->vsock_vu.why ? v->vsock_vu.why : v->fs_thread.vu.why;
+	return why < 0 ? err_errno(e, -why, "a device can't go on") : 0;
 }
 
 int main(int argc, char **argv)
@@ -156,6 +191,8 @@ int main(int argc, char **argv)
 	struct vmm v = {0};
 	ProtobufCMessage *msg;
 	log_init("mayfly-vmm", LOG_WARN);
+	/* The peer chooses what it passes as an interrupt's descriptor. */
+	signal(SIGPIPE, SIG_IGN);
 	int fd = config_fd_arg(argc, argv);
 	if (fd < 0) {
 		log_error("usage: mayfly-vmm --config-fd N (mayfly-jailer starts it)");
