@@ -8,9 +8,11 @@
 
 #include <sys/types.h>
 
-/* Descriptors one process may be given, and numbers they may have there and in mayfly-jailer. */
+/* Descriptors one process may be given, and the numbers they may have there. */
 #define JAIL_MAX_FDS 320
 #define JAIL_MAX_FD 512
+/* The numbers they may have in mayfly-jailer: mayfly's own, which its caller may have pushed up. */
+#define JAIL_MAX_FROM 8192
 
 /*
  * jail_spawn() - starts one process as described, in its jail.

@@ -38,10 +38,10 @@ int main(int argc, char **argv)
 	/* Ctrl-C at the terminal is for mayfly to deal with. */
 	setsid();
 	int ret = supervisor_check(cfg, &e);
-	if (ret == 0)
-		ret = supervisor_run(cfg, &e);
 	if (ret < 0)
-		log_debug("%s", e.text);
+		log_error("%s", e.text);
+	else
+		ret = supervisor_run(cfg, &e);
 	protobuf_c_message_free_unpacked(msg, NULL);
 	return ret < 0 ? EXIT_FAILED : 0;
 }

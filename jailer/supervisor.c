@@ -54,11 +54,11 @@ struct supervisor {
 static int check_process(const Mayfly__JailProcess *p, struct err *e)
 {
 	if (p->n_argv == 0 || p->n_argv > MAX_WORDS || p->n_env > MAX_WORDS ||
-	    p->n_fd > JAIL_MAX_FDS || p->exec_fd < 3 || p->exec_fd >= JAIL_MAX_FD ||
+	    p->n_fd > JAIL_MAX_FDS || p->exec_fd < 3 || p->exec_fd >= JAIL_MAX_FROM ||
 	    p->name[0] == '\0')
 		return err_set(e, EINVAL, "process '%.16s': too many or too few parts", p->name);
 	for (size_t i = 0; i < p->n_fd; i++)
-		if (p->fd[i]->from < 3 || p->fd[i]->from >= JAIL_MAX_FD || p->fd[i]->to < 0 ||
+		if (p->fd[i]->from < 3 || p->fd[i]->from >= JAIL_MAX_FROM || p->fd[i]->to < 0 ||
 		    p->fd[i]->to >= JAIL_MAX_FD)
 			return err_set(e, EINVAL, "process '%.16s': bad descriptor number",
 				       p->name);
@@ -204,7 +204,7 @@ static int start_all(struct supervisor *s, struct err *e)
 /* Our copies of the processes' sockets would keep their ends from ever coming. */
 static void close_passed(const Mayfly__JailConfig *cfg)
 {
-	bool closed[JAIL_MAX_FD] = {false};
+	bool closed[JAIL_MAX_FROM] = {false};
 	for (size_t i = 0; i < cfg->n_process; i++) {
 		const Mayfly__JailProcess *p = cfg->process[i];
 		for (size_t k = 0; k <= p->n_fd; k++) {

@@ -69,9 +69,15 @@ static void log_line(enum log_level level, const char *fmt, va_list ap)
 		return;
 	size_t len = MIN((size_t)n + (size_t)m, sizeof(line) - 2);
 	/* Text may quote a guest: keep terminals safe from escape sequences. */
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = line[i] == '\t' ? '\t' : '?';
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)line[i];
+		/* C1 controls in UTF-8 are 0xc2 0x80 to 0xc2 0x9f. */
+		bool c1 = c >= 0x80 && c <= 0x9f && i > 0 && (unsigned char)line[i - 1] == 0xc2;
+		if (c1)
+			line[i - 1] = '?';
+		if (c1 || (c < 0x20 && c != '\t') || c == 0x7f)
+			line[i] = '?';
+	}
 	line[len++] = '\n';
 	/* A log that can't be written has nowhere left to be reported. */
 	ssize_t w = room_for_line(level) ? write(STDERR_FILENO, line, len) : 0;

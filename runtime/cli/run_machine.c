@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#define NO_WORDS "no message"
+
 static void on_started(struct run *r, int *fds, size_t nfds)
 {
 	struct machine *m = &r->machine;
@@ -45,6 +47,58 @@ static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
 		r->phase = RUN_DYING;
 }
 
+static void log_line_done(struct run_log *l)
+{
+	l->line[l->len] = '\0';
+	memcpy(l->last, l->line, l->len + 1);
+	l->len = 0;
+	if (l->last[0])
+		log_info("[%s] %s", machine_process_name(l->which), l->last);
+}
+
+static void on_log(struct evsource *src, uint32_t events)
+{
+	struct run_log *l = src->arg;
+	char buf[RUN_LOG_LINE];
+	(void)events;
+	ssize_t n = read(src->fd, buf, sizeof(buf));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		evloop_del(&l->run->loop, src);
+		src->fd = -1;
+		return;
+	}
+	for (ssize_t i = 0; i < n; i++) {
+		if (buf[i] == '\n')
+			log_line_done(l);
+		else if (l->len < sizeof(l->line) - 1)
+			l->line[l->len++] = buf[i];
+	}
+}
+
+/* The last words of a process that ended before its time, for the message. */
+static const char *last_words(struct run *r, unsigned which)
+{
+	struct run_log *l = &r->log[which];
+	while (l->src.fd >= 0) {
+		size_t before = l->len;
+		on_log(&l->src, EPOLLIN);
+		if (l->src.fd < 0 || (l->len == before && errno == EAGAIN))
+			break;
+	}
+	if (l->len > 0)
+		log_line_done(l);
+	return l->last[0] ? l->last : NO_WORDS;
+}
+
+/* What the supervisor said before it ended, "" if nothing: then it was killed. */
+static const char *jailer_words(struct run *r)
+{
+	const char *words = last_words(r, MACHINE_PROCESSES);
+	return strcmp(words, NO_WORDS) == 0 ? "" : words;
+}
+
 static void on_owner(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
@@ -62,7 +116,8 @@ static void on_owner(struct evsource *src, uint32_t events)
 		if (!r->machine_gone && r->phase < RUN_DYING) {
 			r->phase = RUN_DYING;
 			verdict_set(&r->verdict, VERDICT_JAILER_KILLED,
-				    "the machine's supervisor was killed");
+				    "the machine's supervisor was killed%s%s",
+				    jailer_words(r)[0] ? ": " : "", jailer_words(r));
 		}
 		r->machine_gone = true;
 		run_step(r);
@@ -114,36 +169,6 @@ static void on_report(struct evsource *src, uint32_t events)
 	run_step(r);
 }
 
-static void log_line_done(struct run_log *l)
-{
-	l->line[l->len] = '\0';
-	memcpy(l->last, l->line, l->len + 1);
-	l->len = 0;
-	if (l->last[0])
-		log_info("[%s] %s", machine_process_name(l->which), l->last);
-}
-
-static void on_log(struct evsource *src, uint32_t events)
-{
-	struct run_log *l = src->arg;
-	char buf[RUN_LOG_LINE];
-	(void)events;
-	ssize_t n = read(src->fd, buf, sizeof(buf));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		evloop_del(&l->run->loop, src);
-		src->fd = -1;
-		return;
-	}
-	for (ssize_t i = 0; i < n; i++) {
-		if (buf[i] == '\n')
-			log_line_done(l);
-		else if (l->len < sizeof(l->line) - 1)
-			l->line[l->len++] = buf[i];
-	}
-}
-
 static void on_console(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
@@ -183,21 +208,6 @@ int run_machine_watch(struct run *r, struct err *e)
 		ret = watch(r, &r->log[i].src, r->machine.log[i], on_log, &r->log[i]);
 	}
 	return ret < 0 ? err_errno(e, -ret, "can't watch the machine") : 0;
-}
-
-/* The last words of a process that ended before its time, for the message. */
-static const char *last_words(struct run *r, unsigned which)
-{
-	struct run_log *l = &r->log[which];
-	while (l->src.fd >= 0) {
-		size_t before = l->len;
-		on_log(&l->src, EPOLLIN);
-		if (l->src.fd < 0 || (l->len == before && errno == EAGAIN))
-			break;
-	}
-	if (l->len > 0)
-		log_line_done(l);
-	return l->last[0] ? l->last : "no message";
 }
 
 static void judge_process(struct run *r)

@@ -227,9 +227,12 @@ static bool holds_any_home(const char *dir)
 	bool found = false;
 	const struct passwd *pw;
 	setpwent();
-	while (!found && (pw = getpwent()))
-		if (pw->pw_uid == 0 || (pw->pw_uid >= 1000 && pw->pw_uid < 65534))
-			found = holds_home(dir, pw->pw_dir);
+	while (!found && (pw = getpwent())) {
+		if (pw->pw_uid != 0 && (pw->pw_uid < 1000 || pw->pw_uid >= 65534))
+			continue;
+		AUTO_FREE char *real = realpath(pw->pw_dir, NULL);
+		found = holds_home(dir, pw->pw_dir) || holds_home(dir, real);
+	}
 	endpwent();
 	return found;
 }
@@ -266,10 +269,6 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 	refused = views_cwd_refused(v->cwd, home);
 	if (!refused && real_home)
 		refused = views_cwd_refused(v->cwd, real_home);
-	const struct passwd *pw = refused ? NULL : getpwuid(geteuid());
-	AUTO_FREE char *real_pw = pw ? realpath(pw->pw_dir, NULL) : NULL;
-	if (real_pw)
-		refused = views_cwd_refused(v->cwd, real_pw);
 	if (refused) {
 		snprintf(v->note, sizeof(v->note),
 			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd,

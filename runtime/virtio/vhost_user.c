@@ -331,7 +331,7 @@ static int collect(struct vhost_user *vu)
 
 static void end_connection(struct vhost_user *vu, int why)
 {
-	if (why != -ENODATA && why != -ECONNRESET)
+	if (why != -ENODATA && why != -ECONNRESET && why != -EPIPE)
 		vu->why = why;
 	if (vu->why < 0)
 		log_guest(&vu->dev->limit, "%s: vhost-user connection ended: %s",
