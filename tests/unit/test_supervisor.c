@@ -128,7 +128,7 @@ static void test_words(void **state)
 static void test_descriptors(void **state)
 {
 	(void)state;
-	static const int bad_from[] = {2, 0, -1, JAIL_MAX_FD, INT_MAX, INT_MIN};
+	static const int bad_from[] = {2, 0, -1, JAIL_MAX_FROM, INT_MAX, INT_MIN};
 	static const int bad_to[] = {-1, JAIL_MAX_FD, INT_MAX, INT_MIN};
 	for (size_t i = 0; i < sizeof(bad_from) / sizeof(bad_from[0]); i++) {
 		t.p[1].exec_fd = bad_from[i];
@@ -143,7 +143,7 @@ static void test_descriptors(void **state)
 		refused("bad descriptor");
 	}
 	t.fd[1].to = JAIL_MAX_FD - 1;
-	t.fd[1].from = JAIL_MAX_FD - 1;
+	t.fd[1].from = JAIL_MAX_FROM - 1;
 	accepted();
 	t.p[0].n_fd = JAIL_MAX_FDS;
 	accepted();
