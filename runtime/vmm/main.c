@@ -22,7 +22,7 @@
 #define EXIT_SETUP 1
 #define DRAIN_MS 1000
 /* vsock connections and handshakes, vhost-user, and some to spare. */
-#define RESERVED_FDS 400
+#define RESERVED_FDS 400u
 
 struct vmm {
 	Mayfly__VmmConfig *cfg;

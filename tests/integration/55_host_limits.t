@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The host's own limits: a standard error that nobody reads, few descriptors
-# shellcheck shell=bash disable=SC1091,SC2154
+# shellcheck shell=bash disable=SC1091,SC2154,SC2016
 . "$(dirname "$0")/../lib/common.sh"
 
 # The guest decides how much its console says; it must not hold up the deadline.
