@@ -70,24 +70,9 @@ static void handles(const char *dir)
 	close(dfd);
 }
 
-int main(int argc, char **argv)
+static void attributes_and_names(const char *d, const char *file, int fd)
 {
-	if (argc < 3)
-		return 2;
-	const char *d = argv[1], *f = argv[2];
-	char file[4200];
-	snprintf(file, sizeof(file), "%s/%s", d, f);
-	int fd = open(file, O_RDONLY);
-	char c;
-	say("read", fd < 0 ? -1 : read(fd, &c, 1));
-	say("open_wronly", open(file, O_WRONLY));
-	say("open_rdwr", open(file, O_RDWR));
-	say("open_trunc", open(file, O_RDONLY | O_TRUNC));
-	say("create", open(in(d, "new"), O_CREAT | O_WRONLY, 0600));
-	say("tmpfile", open(d, O_TMPFILE | O_RDWR, 0600));
-	say("truncate", truncate(file, 0));
-	say("ftruncate", ftruncate(fd, 0));
-	say("write_on_rdonly", write(fd, "x", 1));
+	char other[4200];
 	say("chmod", chmod(file, 0777));
 	say("fchmod", fchmod(fd, 0777));
 	say("chown", chown(file, 1, 1));
@@ -99,7 +84,6 @@ int main(int argc, char **argv)
 	say("mknod_chr", mknod(in(d, "null"), S_IFCHR | 0600, makedev(1, 3)));
 	say("mknod_blk", mknod(in(d, "disk"), S_IFBLK | 0600, makedev(254, 0)));
 	say("symlink", symlink("/etc/shadow", in(d, "sl")));
-	char other[4200];
 	snprintf(other, sizeof(other), "%s/hard", d);
 	say("link", link(file, other));
 	say("rename", rename(file, other));
@@ -111,12 +95,10 @@ int main(int argc, char **argv)
 	say("fallocate", fallocate(fd, 0, 0, 4096));
 	int flags = FS_IMMUTABLE_FL;
 	say("setflags", ioctl(fd, FS_IOC_SETFLAGS, &flags));
-	void *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	say("mmap_shared_write", m == MAP_FAILED ? -1 : 0);
-	m = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-	say("mprotect_write", m == MAP_FAILED ? -1 : mprotect(m, 4096, PROT_READ | PROT_WRITE));
-	snprintf(other, sizeof(other), "/proc/self/fd/%d", fd);
-	say("reopen_magic", open(other, O_RDWR));
+}
+
+static void after_remount(const char *d, const char *file)
+{
 	say("remount_bind_rw", mount(NULL, d, NULL, MS_REMOUNT | MS_BIND, NULL));
 	say("write_after_bind", open(file, O_WRONLY));
 	long remount = mount(NULL, d, NULL, MS_REMOUNT, NULL);
@@ -129,8 +111,11 @@ int main(int argc, char **argv)
 	say("mknod_after_remount", mknod(in(d, "z"), S_IFCHR | 0600, makedev(1, 3)));
 	say("symlink_after_remount", symlink("/", in(d, "w")));
 	say("setxattr_after_remount", setxattr(file, "user.x", "1", 1, 0));
-	handles(d);
-	/* Another mount of the same device, writable from the start. */
+}
+
+/* Another mount of the same device, writable from the start. */
+static void mount_again(void)
+{
 	mkdir("/tmp/again", 0700);
 	FILE *mi = fopen("/proc/self/mountinfo", "r");
 	char line[4096], tag[256] = "";
@@ -141,5 +126,36 @@ int main(int argc, char **argv)
 	}
 	printf("tag=%s\n", tag);
 	say("mount_again", mount(tag, "/tmp/again", "virtiofs", 0, NULL));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	const char *d = argv[1], *f = argv[2];
+	char file[4200];
+	char magic[64];
+	snprintf(file, sizeof(file), "%s/%s", d, f);
+	int fd = open(file, O_RDONLY);
+	char c;
+	say("read", fd < 0 ? -1 : read(fd, &c, 1));
+	say("open_wronly", open(file, O_WRONLY));
+	say("open_rdwr", open(file, O_RDWR));
+	say("open_trunc", open(file, O_RDONLY | O_TRUNC));
+	say("create", open(in(d, "new"), O_CREAT | O_WRONLY, 0600));
+	say("tmpfile", open(d, O_TMPFILE | O_RDWR, 0600));
+	say("truncate", truncate(file, 0));
+	say("ftruncate", ftruncate(fd, 0));
+	say("write_on_rdonly", write(fd, "x", 1));
+	attributes_and_names(d, file, fd);
+	void *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	say("mmap_shared_write", m == MAP_FAILED ? -1 : 0);
+	m = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	say("mprotect_write", m == MAP_FAILED ? -1 : mprotect(m, 4096, PROT_READ | PROT_WRITE));
+	snprintf(magic, sizeof(magic), "/proc/self/fd/%d", fd);
+	say("reopen_magic", open(magic, O_RDWR));
+	after_remount(d, file);
+	handles(d);
+	mount_again();
 	return 0;
 }

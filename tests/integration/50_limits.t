@@ -15,6 +15,7 @@ vm --boot-timeout 50ms -- true
 is "$rc/$(verdict reason)" "125/boot-timeout" "--boot-timeout names itself"
 t0=$(now_ms)
 # The reader reads nothing; mayfly's output is stuck.
+# shellcheck disable=SC2094 # written by mayfly, read by the waiting side: meant
 timeout -k 5 30 "$MAYFLY" run --engine "$MAYFLY_ENGINE" --timeout 2s --status-fd 9 -- yes 9>"$T/verdict" 2>"$T/err" | {
 	wait_until 20 test -s "$T/verdict"
 }
