@@ -22,7 +22,7 @@
 #define EXIT_SETUP 1
 #define DRAIN_MS 1000
 /* vsock connections and handshakes, vhost-user, and some to spare. */
-#define RESERVED_FDS 400u
+#define RESERVED_FDS ((rlim_t)400)
 
 struct vmm {
 	Mayfly__VmmConfig *cfg;
