@@ -169,8 +169,7 @@ struct wires {
 	int listen; /* number only: mayfly-jailer puts the socket there */
 };
 
-static int make_vmm(struct launch *l, const struct vm_config *c, const struct wires *w,
-		    struct err *e)
+static int make_vmm(struct launch *l, const struct wires *w, struct err *e)
 {
 	Mayfly__VmmConfig vc = MAYFLY__VMM_CONFIG__INIT;
 	int exec_fd = own(l, paths_program("mayfly-vmm", e));
@@ -189,7 +188,6 @@ static int make_vmm(struct launch *l, const struct vm_config *c, const struct wi
 	vc.control_fd = give(p, w->control);
 	vc.listen_fd = give(p, w->listen);
 	vc.guest_cid = PROTO_GUEST_CID;
-	vc.memory_bytes = c->memory;
 	vc.max_open_files = MAX_OPEN_FILES;
 	return proc_config(l, MACHINE_VMM, "mayfly-vmm", &vc.base, e);
 }
@@ -346,7 +344,7 @@ static int launch(struct launch *l, struct machine *m, const struct vm_config *c
 	if (ret == 0)
 		ret = make_qemu(l, c, &w, e);
 	if (ret == 0)
-		ret = make_vmm(l, c, &w, e);
+		ret = make_vmm(l, &w, e);
 	if (ret == 0)
 		ret = make_fs(l, v, fs_far, e);
 	if (ret == 0)

@@ -75,7 +75,6 @@ struct run {
 
 	struct hostio in, out[2];
 	uint32_t in_credit;
-	bool in_eof_sent;
 	bool out_closed_sent[2];
 
 	unsigned interrupts;

@@ -94,6 +94,14 @@ static int send_all_words(struct run *r)
 	return frame_send(&r->command, &f);
 }
 
+/* Input that was read and can't be passed on must not go missing unseen. */
+static bool check_sent(struct run *r, int ret)
+{
+	if (ret < 0)
+		run_end(r, VERDICT_CONFIG, "can't pass standard input on: %s", strerror(-ret));
+	return ret == 0;
+}
+
 /* Returns true if there may be more to read once the queue has room again. */
 static bool pump_stdin(struct run *r)
 {
@@ -117,12 +125,13 @@ static bool pump_stdin(struct run *r)
 			if (n < 0)
 				log_warn("can't read standard input: %s", strerror((int)-n));
 			hostio_close(&r->in);
-			if (frame_send_eof(&r->command, MAYFLY__STREAM__STDIN) == 0)
-				r->in_eof_sent = true;
+			check_sent(r, frame_send_eof(&r->command, MAYFLY__STREAM__STDIN));
 			return false;
 		}
 		r->in_credit -= (uint32_t)n;
-		frame_send_data(&r->command, MAYFLY__STREAM__STDIN, buf, (size_t)n);
+		if (!check_sent(
+			    r, frame_send_data(&r->command, MAYFLY__STREAM__STDIN, buf, (size_t)n)))
+			return false;
 	}
 	hostio_want(&r->in, 0);
 	return r->in_credit > 0;
