@@ -35,7 +35,8 @@ CONFIG_SRC := proto/config_io.c
 DOCTOR_SRC := runtime/cli/cmd_doctor.c runtime/engine/probe.c $(wildcard runtime/cli/host_*.c)
 CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/cli/views.c \
 	runtime/cli/guest_user.c runtime/cli/hostio.c runtime/cli/verdict.c runtime/cli/machine.c \
-	runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c \
+	runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
+	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
 	runtime/engine/tcg.c jailer/statedir.c $(DOCTOR_SRC) \
 	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
@@ -47,8 +48,17 @@ VHOST_SRC := runtime/virtio/vhost_user.c runtime/virtio/vhost_user_msg.c \
 	runtime/virtio/vhost_user_mem.c
 FSDEV_SRC := runtime/virtio/fs.c runtime/virtio/fs_handle.c runtime/virtio/fs_link.c \
 	runtime/virtio/fs_local.c runtime/fs/fs_wire.c
-VMM_SRC := runtime/vmm/main.c runtime/vmm/serial_log.c runtime/vmm/dev_thread.c $(VIRTIO_SRC) \
-	$(VSOCK_SRC) $(VHOST_SRC) $(FSDEV_SRC) $(BASE_SRC) $(CONFIG_SRC)
+SMALLDEV_SRC := runtime/virtio/rng.c runtime/virtio/console.c runtime/device/serial.c \
+	runtime/device/i8042.c runtime/device/rtc.c runtime/base/ratelimit.c
+KVM_SRC := runtime/vmm/vmm_kvm.c runtime/vmm/ram.c runtime/virtio/mmio.c runtime/engine/bus.c \
+	runtime/engine/vcpu.c runtime/engine/kvm.c runtime/engine/kvm_vcpu.c \
+	runtime/arch/x86_64/cpuid.c runtime/arch/x86_64/msr.c runtime/arch/x86_64/regs.c \
+	runtime/arch/x86_64/e820.c runtime/arch/x86_64/zeropage.c runtime/arch/x86_64/pvh.c \
+	runtime/arch/x86_64/mptable.c runtime/boot/place.c runtime/boot/elf.c \
+	runtime/boot/bzimage.c runtime/boot/loader.c runtime/boot/initrd.c
+VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
+	runtime/vmm/guest_serial.c runtime/vmm/dev_thread.c $(VIRTIO_SRC) $(VSOCK_SRC) \
+	$(VHOST_SRC) $(FSDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) $(BASE_SRC) $(CONFIG_SRC)
 FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
 	runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
 	runtime/fs/fs_ops.c runtime/fs/fs_server.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c \

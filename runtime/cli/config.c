@@ -18,7 +18,7 @@
 #define BOOT_TIMEOUT_NS 60000000000ull
 #define MIB (1ull << 20)
 
-static int set_engine(void *ctx, const char *v, struct err *e)
+int config_set_engine(void *ctx, const char *v, struct err *e)
 {
 	static const char *const names[] = {"auto", "tcg", "kvm"};
 	struct vm_config *c = ctx;
@@ -30,7 +30,7 @@ static int set_engine(void *ctx, const char *v, struct err *e)
 	return err_set(e, EINVAL, "'%s' is none of auto, tcg, kvm", v);
 }
 
-static int set_cpus(void *ctx, const char *v, struct err *e)
+int config_set_cpus(void *ctx, const char *v, struct err *e)
 {
 	uint64_t n = 0;
 	int ret = opt_u64(v, 1, CONFIG_MAX_CPUS, &n, e);
@@ -38,7 +38,7 @@ static int set_cpus(void *ctx, const char *v, struct err *e)
 	return ret;
 }
 
-static int set_memory(void *ctx, const char *v, struct err *e)
+int config_set_memory(void *ctx, const char *v, struct err *e)
 {
 	uint64_t n;
 	int ret = opt_bytes(v, &n, e);
@@ -50,7 +50,7 @@ static int set_memory(void *ctx, const char *v, struct err *e)
 	return 0;
 }
 
-static int set_timeout(void *ctx, const char *v, struct err *e)
+int config_set_timeout(void *ctx, const char *v, struct err *e)
 {
 	return opt_duration(v, &((struct vm_config *)ctx)->timeout_ns, e);
 }
@@ -122,7 +122,7 @@ static int set_rootfs(void *ctx, const char *v, struct err *e)
 	return set_path(&((struct vm_config *)ctx)->rootfs, v, e);
 }
 
-static int set_kernel(void *ctx, const char *v, struct err *e)
+int config_set_kernel(void *ctx, const char *v, struct err *e)
 {
 	return set_path(&((struct vm_config *)ctx)->kernel, v, e);
 }
@@ -190,7 +190,7 @@ static int set_user(void *ctx, const char *v, struct err *e)
 	return ret;
 }
 
-static int set_status_fd(void *ctx, const char *v, struct err *e)
+int config_set_status_fd(void *ctx, const char *v, struct err *e)
 {
 	uint64_t n;
 	int ret = opt_u64(v, 1, 1 << 20, &n, e);
@@ -203,8 +203,8 @@ static int set_status_fd(void *ctx, const char *v, struct err *e)
 	return 0;
 }
 
-#define FLAG_SETTER(field)                                                                         \
-	static int set_##field(void *ctx, const char *v, struct err *e)                            \
+#define FLAG_SETTER(linkage, name, field)                                                          \
+	linkage int name(void *ctx, const char *v, struct err *e)                                  \
 	{                                                                                          \
 		(void)v;                                                                           \
 		(void)e;                                                                           \
@@ -212,18 +212,20 @@ static int set_status_fd(void *ctx, const char *v, struct err *e)
 		return 0;                                                                          \
 	}
 
-FLAG_SETTER(no_cwd)
-FLAG_SETTER(console)
-FLAG_SETTER(timings)
-FLAG_SETTER(verbose)
-FLAG_SETTER(help)
+FLAG_SETTER(static, set_no_cwd, no_cwd)
+FLAG_SETTER(static, set_console, console)
+FLAG_SETTER(, config_set_timings, timings)
+FLAG_SETTER(, config_set_trace_exits, trace_exits)
+FLAG_SETTER(, config_set_verbose, verbose)
+FLAG_SETTER(, config_set_help, help)
 
 static const struct opt run_options[] = {
-	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)", set_engine},
-	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", set_cpus},
-	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", set_memory},
+	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
+	 config_set_engine},
+	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", config_set_cpus},
+	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", config_set_memory},
 	{"timeout", 't', "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
-	 set_timeout},
+	 config_set_timeout},
 	{"boot-timeout", 0, "TIME", "give up if the guest is not ready by then (default 60s)",
 	 set_boot_timeout},
 	{"env", 'e', "NAME[=VALUE]", "pass a variable on, or set it (repeatable)", set_env},
@@ -233,16 +235,20 @@ static const struct opt run_options[] = {
 	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
 	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
 	 set_rootfs},
-	{"kernel", 0, "FILE", "guest kernel (ELF vmlinux or bzImage)", set_kernel},
+	{"kernel", 0, "FILE", "guest kernel (ELF vmlinux or bzImage)", config_set_kernel},
 	{"init", 0, "FILE", "guest init image (cpio)", set_init},
 	{"hostname", 0, "NAME", "the guest's host name (default mayfly)", set_hostname},
 	{"user", 'u', "UID[:GID]", "who runs the command in the guest (default: you)", set_user},
 	{"console", 0, NULL, "show the guest's serial console on standard error", set_console},
-	{"timings", 0, NULL, "say at the end where the time went, on standard error", set_timings},
-	{"verbose", 'v', NULL, "say what is done and what the machine's parts report", set_verbose},
+	{"timings", 0, NULL, "say at the end where the time went, on standard error",
+	 config_set_timings},
+	{"trace-exits", 0, NULL, "kvm: count at the end why the guest's CPUs came back",
+	 config_set_trace_exits},
+	{"verbose", 'v', NULL, "say what is done and what the machine's parts report",
+	 config_set_verbose},
 	{"status-fd", 0, "N", "write the verdict as one JSON object to this descriptor",
-	 set_status_fd},
-	{"help", 'h', NULL, "show this help", set_help},
+	 config_set_status_fd},
+	{"help", 'h', NULL, "show this help", config_set_help},
 };
 
 void config_defaults(struct vm_config *c)
@@ -270,10 +276,6 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 		return err_set(e, EINVAL, "no command given (example: mayfly run -- uname -a)");
 	if (c->argv[0][0] == '\0')
 		return err_set(e, EINVAL, "the command's name is empty");
-	if (c->engine == ENGINE_KVM)
-		return err_set(e, EINVAL,
-			       "option --engine: the kvm engine is not built yet (use --engine "
-			       "tcg, or leave the option out)");
 	return 0;
 }
 

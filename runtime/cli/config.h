@@ -24,7 +24,8 @@ struct share {
 };
 
 struct vm_config {
-	enum engine engine;
+	enum engine engine; /* ENGINE_AUTO until engine_choose() */
+	bool boot;	    /* mayfly boot: any kernel, its console on stdio, no agent */
 	uint32_t cpus;
 	uint64_t memory;     /* bytes, a multiple of 1 MiB */
 	uint64_t timeout_ns; /* 0: none */
@@ -37,13 +38,16 @@ struct vm_config {
 	const char *workdir;
 	const char *rootfs;
 	const char *kernel;
-	const char *init;
+	const char *init;   /* boot: the initrd, NULL: none */
+	const char *append; /* boot: more words for the kernel's command line */
+	unsigned protocol;  /* boot: enum boot_protocol */
 	const char *hostname;
 	uid_t uid;
 	gid_t gid;
 	bool user_given;
 	bool console;
 	bool timings;
+	bool trace_exits;
 	bool verbose;
 	bool help;
 	int status_fd; /* -1: none */
@@ -56,6 +60,22 @@ void config_defaults(struct vm_config *c);
 
 /* config_parse_run() - the arguments of `mayfly run`; 0 or -EINVAL with text. */
 int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e);
+
+/* config_parse_boot() - the arguments of `mayfly boot`; 0 or -EINVAL with text. config_boot.c */
+int config_parse_boot(struct vm_config *c, int argc, char **argv, struct err *e);
+void config_help_boot(void);
+
+/* Values that both subcommands have; option setters of base/opt.h, ctx is a struct vm_config. */
+int config_set_engine(void *ctx, const char *v, struct err *e);
+int config_set_cpus(void *ctx, const char *v, struct err *e);
+int config_set_memory(void *ctx, const char *v, struct err *e);
+int config_set_timeout(void *ctx, const char *v, struct err *e);
+int config_set_kernel(void *ctx, const char *v, struct err *e);
+int config_set_status_fd(void *ctx, const char *v, struct err *e);
+int config_set_timings(void *ctx, const char *v, struct err *e);
+int config_set_trace_exits(void *ctx, const char *v, struct err *e);
+int config_set_verbose(void *ctx, const char *v, struct err *e);
+int config_set_help(void *ctx, const char *v, struct err *e);
 
 /* config_free() - what config_parse_run() allocated. */
 void config_free(struct vm_config *c);

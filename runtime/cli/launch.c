@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/engine_choice.h"
 #include "cli/machine.h"
 #include "cli/paths.h"
 #include "engine/tcg.h"
@@ -27,6 +28,8 @@
 #define FIRST_FD 3
 /* Less where the hard limit is lower; the vmm knows. */
 #define MAX_OPEN_FILES 16384
+/* What any kernel of today takes, less room for the devices that the vmm adds. */
+#define KERNEL_ARGS_MAX 3072
 
 struct proc {
 	Mayfly__JailProcess p;
@@ -42,6 +45,7 @@ struct proc {
 struct launch {
 	struct proc proc[MACHINE_PROCESSES];
 	struct tcg_args qemu;
+	char cmdline[KERNEL_ARGS_MAX];
 	int fd[64];
 	size_t n_fd;
 	int null_fd;
@@ -161,15 +165,59 @@ static int make_fs(struct launch *l, struct views *v, int far, struct err *e)
 	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
 }
 
-/* Descriptors of the vmm and QEMU, our numbers. */
+/* Descriptors of the vmm and QEMU, our numbers; -1: this machine has none. */
 struct wires {
-	int vsock[2], fs[2], serial[2]; /* [0] vmm, [1] QEMU */
+	int vsock[2], fs[2], rng[2], serial[2]; /* tcg; [0] vmm, [1] QEMU */
+	int kvm, kernel, init;
 	int fs_server;
 	int control, report, console;
 	int listen; /* number only: mayfly-jailer puts the socket there */
 };
 
-static int make_vmm(struct launch *l, const struct wires *w, struct err *e)
+#define NO_PAIR                                                                                    \
+	{                                                                                          \
+		-1, -1                                                                             \
+	}
+#define NO_WIRES                                                                                   \
+	((struct wires){                                                                           \
+		.vsock = NO_PAIR,                                                                  \
+		.fs = NO_PAIR,                                                                     \
+		.rng = NO_PAIR,                                                                    \
+		.serial = NO_PAIR,                                                                 \
+		.kvm = -1,                                                                         \
+		.kernel = -1,                                                                      \
+		.init = -1,                                                                        \
+		.fs_server = -1,                                                                   \
+		.control = -1,                                                                     \
+		.report = -1,                                                                      \
+		.console = -1,                                                                     \
+		.listen = -1,                                                                      \
+	})
+
+static int give_if(struct proc *p, int fd)
+{
+	return fd < 0 ? -1 : give(p, fd);
+}
+
+static void vmm_config_kvm(struct launch *l, struct proc *p, const struct vm_config *c,
+			   const struct wires *w, Mayfly__VmmConfig *vc)
+{
+	vc->engine = MAYFLY__VMM_CONFIG__ENGINE__KVM;
+	vc->kvm_fd = give(p, w->kvm);
+	vc->kernel_fd = give(p, w->kernel);
+	vc->initrd_fd = give_if(p, w->init);
+	vc->kernel_name = (char *)(uintptr_t)(c->kernel ? c->kernel : "guest/vmlinux");
+	vc->initrd_name = (char *)(uintptr_t)(c->init ? c->init : "guest/init.cpio");
+	vc->cmdline = l->cmdline;
+	vc->memory = c->memory;
+	vc->cpus = c->cpus;
+	vc->boot_protocol = c->protocol;
+	vc->pit = c->boot;
+	vc->console_device = c->console;
+}
+
+static int make_vmm(struct launch *l, const struct vm_config *c, const struct wires *w,
+		    struct err *e)
 {
 	Mayfly__VmmConfig vc = MAYFLY__VMM_CONFIG__INIT;
 	int exec_fd = own(l, paths_program("mayfly-vmm", e));
@@ -180,16 +228,31 @@ static int make_vmm(struct launch *l, const struct wires *w, struct err *e)
 	vc.version = CONFIG_VERSION;
 	vc.log_level = log_get_level();
 	vc.report_fd = give(p, w->report);
-	vc.vsock_vhost_fd = give(p, w->vsock[0]);
-	vc.fs_vhost_fd = give(p, w->fs[0]);
-	vc.fs_server_fd = give(p, w->fs_server);
-	vc.serial_fd = give(p, w->serial[0]);
-	vc.console_fd = w->console >= 0 ? give(p, w->console) : -1;
-	vc.control_fd = give(p, w->control);
-	vc.listen_fd = give(p, w->listen);
+	vc.vsock_vhost_fd = give_if(p, w->vsock[0]);
+	vc.fs_vhost_fd = give_if(p, w->fs[0]);
+	vc.rng_vhost_fd = give_if(p, w->rng[0]);
+	vc.fs_server_fd = give_if(p, w->fs_server);
+	vc.serial_fd = give_if(p, w->serial[0]);
+	vc.console_fd = give_if(p, w->console);
+	vc.console_lossless = c->boot;
+	vc.control_fd = give_if(p, w->control);
+	vc.listen_fd = w->control >= 0 ? give(p, w->listen) : -1;
 	vc.guest_cid = PROTO_GUEST_CID;
 	vc.max_open_files = MAX_OPEN_FILES;
+	vc.kvm_fd = vc.kernel_fd = vc.initrd_fd = -1;
+	if (c->engine == ENGINE_KVM)
+		vmm_config_kvm(l, p, c, w, &vc);
 	return proc_config(l, MACHINE_VMM, "mayfly-vmm", &vc.base, e);
+}
+
+static int open_guest(struct launch *l, const struct vm_config *c, struct wires *w, struct err *e)
+{
+	w->kernel = own(l, paths_guest(c->kernel, "vmlinux", "kernel", e));
+	int ret = w->kernel < 0 ? w->kernel : paths_check_kernel(w->kernel, c->kernel, e);
+	if (ret < 0 || (c->boot && !c->init))
+		return ret;
+	w->init = own(l, paths_guest(c->init, "init.cpio", c->boot ? "initrd" : "init image", e));
+	return w->init < 0 ? w->init : 0;
 }
 
 static int make_qemu(struct launch *l, const struct vm_config *c, const struct wires *w,
@@ -198,23 +261,17 @@ static int make_qemu(struct launch *l, const struct vm_config *c, const struct w
 	int exec_fd = own(l, tcg_find_qemu(e));
 	if (exec_fd < 0)
 		return exec_fd;
-	int kernel = own(l, paths_guest(c->kernel, "vmlinux", "kernel", e));
-	int ret = kernel < 0 ? kernel : paths_check_kernel(kernel, c->kernel, e);
-	if (ret < 0)
-		return ret;
-	int init = own(l, paths_guest(c->init, "init.cpio", "init image", e));
-	if (init < 0)
-		return init;
 	struct proc *p = &l->proc[MACHINE_QEMU];
 	proc_init(l, MACHINE_QEMU, exec_fd);
 	struct tcg_fds fds = {
-		.kernel = give(p, kernel),
-		.init = give(p, init),
-		.vsock = give(p, w->vsock[1]),
-		.fs = give(p, w->fs[1]),
+		.kernel = give(p, w->kernel),
+		.init = give_if(p, w->init),
+		.vsock = give_if(p, w->vsock[1]),
+		.fs = give_if(p, w->fs[1]),
+		.rng = give_if(p, w->rng[1]),
 		.serial = give(p, w->serial[1]),
 	};
-	ret = tcg_build_args(&l->qemu, c, &fds);
+	int ret = tcg_build_args(&l->qemu, c, &fds, l->cmdline);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't build QEMU's arguments");
 	for (size_t i = 0; i < l->qemu.n; i++) {
@@ -224,20 +281,39 @@ static int make_qemu(struct launch *l, const struct vm_config *c, const struct w
 	return 0;
 }
 
+static int own_pair(struct launch *l, int sv[2], struct err *e)
+{
+	int ret = pair(l, SOCK_STREAM, &sv[0], &sv[1], e);
+	if (ret == 0)
+		own(l, sv[0]);
+	return ret;
+}
+
+/* Between the vmm and QEMU. */
+static int make_engine_wires(struct launch *l, const struct vm_config *c, struct wires *w,
+			     struct err *e)
+{
+	int ret = own_pair(l, w->serial, e);
+	if (ret == 0)
+		ret = own_pair(l, w->rng, e);
+	if (ret == 0 && !c->boot)
+		ret = own_pair(l, w->vsock, e);
+	if (ret == 0 && !c->boot)
+		ret = own_pair(l, w->fs, e);
+	return ret;
+}
+
 static int make_wires(struct launch *l, struct machine *m, const struct vm_config *c,
 		      struct wires *w, int *fs_far, struct err *e)
 {
-	int ret = pair(l, SOCK_STREAM, &w->vsock[0], &w->vsock[1], e);
-	if (ret == 0)
-		own(l, w->vsock[0]);
-	if (ret == 0 && (ret = pair(l, SOCK_STREAM, &w->fs[0], &w->fs[1], e)) == 0)
-		own(l, w->fs[0]);
-	if (ret == 0 && (ret = pair(l, SOCK_STREAM, &w->serial[0], &w->serial[1], e)) == 0)
-		own(l, w->serial[0]);
-	if (ret == 0 && (ret = pair(l, SOCK_SEQPACKET, &w->fs_server, fs_far, e)) == 0)
-		own(l, w->fs_server);
-	if (ret == 0)
-		ret = pair(l, SOCK_STREAM, &m->control, &w->control, e);
+	int ret = c->engine == ENGINE_TCG ? make_engine_wires(l, c, w, e) : 0;
+	if (ret == 0 && !c->boot) {
+		ret = pair(l, SOCK_SEQPACKET, &w->fs_server, fs_far, e);
+		if (ret == 0)
+			own(l, w->fs_server);
+		if (ret == 0)
+			ret = pair(l, SOCK_STREAM, &m->control, &w->control, e);
+	}
 	if (ret == 0)
 		ret = pair(l, SOCK_SEQPACKET, &m->report, &w->report, e);
 	if (ret == 0 && c->console)
@@ -268,9 +344,9 @@ static int make_jail_config(struct launch *l, struct machine *m, const struct wi
 	jc.base_dir_fd = m->base_fd;
 	jc.listen_to = w->listen;
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
-		list[i] = &l->proc[i].p;
+		if (m->has[i])
+			list[jc.n_process++] = &l->proc[i].p;
 	jc.process = list;
-	jc.n_process = MACHINE_PROCESSES;
 	l->jail_config = own(l, config_memfd("mayfly-jailer", &jc.base));
 	if (l->jail_config < 0)
 		return err_errno(e, -l->jail_config, "can't write the supervisor's configuration");
@@ -288,7 +364,8 @@ static _Noreturn void become_jailer(const struct launch *l, const struct machine
 		for (size_t k = 0; k < l->proc[i].p.n_fd; k++)
 			io_set_cloexec(l->proc[i].map[k].from, 0);
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
-		io_set_cloexec(l->proc[i].p.exec_fd, 0);
+		if (m->has[i])
+			io_set_cloexec(l->proc[i].p.exec_fd, 0);
 	io_set_cloexec(l->owner_far, 0);
 	io_set_cloexec(l->owner_pidfd, 0);
 	io_set_cloexec(m->base_fd, 0);
@@ -331,28 +408,38 @@ static int make_owner(struct launch *l, struct machine *m, struct err *e)
 	return pair(l, SOCK_SEQPACKET, &m->owner, &l->owner_far, e);
 }
 
-static int launch(struct launch *l, struct machine *m, const struct vm_config *c, struct views *v,
+static int launch(struct launch *l, struct machine *m, struct vm_config *c, struct views *v,
 		  struct err *e)
 {
-	struct wires w = {.console = -1};
+	struct wires w = NO_WIRES;
 	int fs_far = -1;
 	int ret = make_owner(l, m, e);
+	if (ret == 0)
+		ret = engine_choose(c, m->base_fd, &w.kvm, e);
+	own(l, w.kvm);
+	if (ret == 0 && (ret = engine_kernel_args(l->cmdline, sizeof(l->cmdline), c)) < 0)
+		return err_errno(e, -ret, "the kernel's command line is too long");
+	m->has[MACHINE_QEMU] = c->engine == ENGINE_TCG;
+	m->has[MACHINE_VMM] = true;
+	m->has[MACHINE_FS] = !c->boot;
 	if (ret == 0)
 		ret = make_logs(l, m, e);
 	if (ret == 0)
 		ret = make_wires(l, m, c, &w, &fs_far, e);
 	if (ret == 0)
+		ret = open_guest(l, c, &w, e);
+	if (ret == 0 && m->has[MACHINE_QEMU])
 		ret = make_qemu(l, c, &w, e);
 	if (ret == 0)
-		ret = make_vmm(l, &w, e);
-	if (ret == 0)
+		ret = make_vmm(l, c, &w, e);
+	if (ret == 0 && m->has[MACHINE_FS])
 		ret = make_fs(l, v, fs_far, e);
 	if (ret == 0)
 		ret = make_jail_config(l, m, &w, e);
 	return ret < 0 ? ret : start_jailer(l, m, e);
 }
 
-int machine_launch(struct machine *m, const struct vm_config *c, struct views *v, struct err *e)
+int machine_launch(struct machine *m, struct vm_config *c, struct views *v, struct err *e)
 {
 	static struct launch l;
 	*m = MACHINE_NONE;

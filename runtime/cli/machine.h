@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-/* In the order of their start: QEMU takes longest to come up. */
+/* In the order of their start: QEMU takes longest to come up. kvm has no QEMU, boot no fs. */
 enum machine_process { MACHINE_QEMU, MACHINE_VMM, MACHINE_FS, MACHINE_PROCESSES };
 /* The supervisor's log comes after those of the processes. */
 #define MACHINE_LOGS (MACHINE_PROCESSES + 1)
@@ -22,11 +22,12 @@ struct machine {
 	int owner;   /* SOCK_SEQPACKET: JailEvent */
 	int control; /* stream: the agent's control connection */
 	int report;  /* SOCK_SEQPACKET: VmmReport */
-	int console; /* stream of guest text, with --console */
+	int console; /* stream of guest text, with --console; and of typed text, for boot */
 	int log[MACHINE_LOGS];
 	int base_fd; /* directory of machines */
 	int dir_fd;  /* this machine's, after STARTED */
 	int lock_fd;
+	bool has[MACHINE_PROCESSES];
 	int pidfd[MACHINE_PROCESSES]; /* after STARTED */
 };
 
@@ -50,9 +51,11 @@ const char *machine_process_name(unsigned i);
 
 /*
  * machine_launch() - opens what is missing, starts the supervisor with everything it needs.
+ * @c: its engine is decided here
+ * @v: NULL for a machine without files
  * Returns 0, or -errno with text; machine_finish() frees what there is in both cases.
  */
-int machine_launch(struct machine *m, const struct vm_config *c, struct views *v, struct err *e);
+int machine_launch(struct machine *m, struct vm_config *c, struct views *v, struct err *e);
 
 /* machine_connect() - a new non-blocking connection; the handshake is still to be done. */
 int machine_connect(const struct machine *m, struct err *e);

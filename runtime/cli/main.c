@@ -21,7 +21,7 @@ static uint64_t start_ns;
 static int config_failed(const struct vm_config *c, const struct err *e)
 {
 	struct verdict v = {.t = {.start = start_ns}};
-	log_error("%s (see 'mayfly run --help')", e->text);
+	log_error("%s (see 'mayfly %s --help')", e->text, c->boot ? "boot" : "run");
 	verdict_set(&v, VERDICT_CONFIG, "%s", e->text);
 	v.t.end = io_now_ns();
 	if (c->status_fd >= 0 && verdict_write(&v, c->status_fd) < 0)
@@ -47,6 +47,24 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
+static int cmd_boot(int argc, char **argv)
+{
+	struct vm_config c;
+	struct err e = {0};
+	int status = 0;
+	config_defaults(&c);
+	if (config_parse_boot(&c, argc, argv, &e) < 0) {
+		status = config_failed(&c, &e);
+	} else if (c.help) {
+		config_help_boot();
+	} else {
+		log_init("mayfly", c.verbose ? LOG_INFO : LOG_WARN);
+		status = run_main(&c, start_ns);
+	}
+	config_free(&c);
+	return status;
+}
+
 static int cmd_version(int argc, char **argv)
 {
 	(void)argc;
@@ -63,6 +81,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a command in a throwaway virtual machine", cmd_run},
+	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
 	{"version", "print the version", cmd_version},
 	{"help", "print this text", cmd_help},

@@ -38,6 +38,7 @@ void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 void run_step(struct run *r)
 {
 	run_command_pump(r);
+	run_console_pump(r);
 	if (r->phase == RUN_EXITED && run_command_flushed(r)) {
 		r->phase = RUN_GOODBYE;
 		r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
@@ -46,7 +47,7 @@ void run_step(struct run *r)
 	}
 	if (r->phase == RUN_DYING && r->machine_gone) {
 		/* The last bytes of the command may still be in its connection. */
-		bool drained = r->command_src.fd < 0;
+		bool drained = r->command_src.fd < 0 && (!r->cfg->boot || r->console.fd < 0);
 		bool expired = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
 		if ((drained && run_command_flushed(r)) || expired) {
 			run_machine_read_report(r);
@@ -54,7 +55,7 @@ void run_step(struct run *r)
 			r->phase = RUN_OVER;
 		}
 	}
-	if (r->phase == RUN_GOODBYE && r->machine_gone)
+	if (r->phase == RUN_GOODBYE && (r->machine_gone || r->got_report))
 		r->phase = RUN_OVER;
 	r->loop.stop = r->phase == RUN_OVER;
 }
@@ -217,7 +218,7 @@ static int start(struct run *r, struct err *e)
 	if (ret < 0)
 		return err_errno(e, -ret, "can't make an event loop");
 	ret = open_stdio(r, e);
-	if (ret == 0)
+	if (ret == 0 && !r->cfg->boot)
 		ret = prepare(r, e);
 	r->verdict.t.parsed = io_now_ns();
 	if (ret == 0)
@@ -225,7 +226,7 @@ static int start(struct run *r, struct err *e)
 	views_close_fds(&r->views);
 	if (ret == 0)
 		ret = run_machine_watch(r, e);
-	return ret < 0 ? ret : run_control_start(r, e);
+	return ret < 0 || r->cfg->boot ? ret : run_control_start(r, e);
 }
 
 static void finish(struct run *r)
@@ -238,10 +239,13 @@ static void finish(struct run *r)
 	views_close(&r->views);
 	guest_user_env_free(r->env);
 	v->t.end = io_now_ns();
-	if (v->message[0])
+	/* A guest of mayfly boot that resets itself has done what it was asked for. */
+	if (v->message[0] && !(v->boot && v->reason == VERDICT_GUEST_RESET))
 		log_msg(LOG_ERROR, "%s", v->message);
 	if (r->cfg->timings)
 		verdict_timings(v);
+	if (r->cfg->trace_exits)
+		verdict_print_exits(v);
 	if (r->cfg->status_fd >= 0) {
 		int ret = verdict_write(v, r->cfg->status_fd);
 		if (ret < 0)
@@ -250,16 +254,18 @@ static void finish(struct run *r)
 	}
 }
 
-int run_main(const struct vm_config *c, uint64_t start_ns)
+int run_main(struct vm_config *c, uint64_t start_ns)
 {
 	static struct run r;
 	struct err e = {0};
 	/* The directory of machines is for its owner only, whatever the user's umask. */
 	umask(077);
 	r = (struct run){.cfg = c, .first_death = -1, .verdict.t.start = start_ns};
+	r.phase = c->boot ? RUN_CONSOLE : RUN_BOOTING;
+	r.verdict.boot = c->boot;
 	r.machine = MACHINE_NONE;
 	r.loop.epfd = r.signals.fd = r.command_src.fd = r.control_src.fd = -1;
-	r.command.fd = r.control.fd = r.report.fd = -1;
+	r.command.fd = r.control.fd = r.report.fd = r.console.fd = -1;
 	r.in.done = r.out[0].done = r.out[1].done = true;
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
 	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;

@@ -15,6 +15,7 @@
 #include "proto/frame.h"
 
 enum run_phase {
+	RUN_CONSOLE,  /* mayfly boot: until the machine ends */
 	RUN_BOOTING,  /* until the agent says Ready */
 	RUN_STARTING, /* the command is on its way in */
 	RUN_RUNNING,
@@ -37,13 +38,19 @@ struct run_log {
 	char last[RUN_LOG_LINE]; /* the last complete line */
 };
 
+/* boot: what was typed and not yet passed on. */
+struct run_typed {
+	size_t pos, len;
+	char buf[4096];
+};
+
 struct run_words {
 	char *buf;
 	size_t len, sent;
 };
 
 struct run {
-	const struct vm_config *cfg;
+	struct vm_config *cfg;
 	struct views views;
 	struct guest_user user;
 	char **env;
@@ -58,9 +65,13 @@ struct run {
 	bool machine_gone; /* the supervisor said CLEAN, or died */
 	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
+	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
+	bool got_report;
 	bool got_panic;
 	char panic[256];
 	char last_line[256];
+	char vmm_detail[256]; /* how and where, "" if the engine can't tell */
+	struct run_typed typed;
 
 	struct frame_conn control;
 	struct evsource control_src;
@@ -96,6 +107,13 @@ int run_machine_watch(struct run *r, struct err *e);
 void run_machine_read_report(struct run *r);
 void run_machine_judge(struct run *r);
 
+/* run_machine_tell_ready() - the machine notes how many exits there were until now. */
+void run_machine_tell_ready(struct run *r);
+
+/* run_console.c: the guest's console; pump is for mayfly boot. */
+int run_console_watch(struct run *r, struct err *e);
+void run_console_pump(struct run *r);
+
 /* run_control.c: the agent's control connection. */
 int run_control_start(struct run *r, struct err *e);
 int run_control_shutdown(struct run *r);
@@ -108,7 +126,7 @@ void run_command_pump(struct run *r);
 bool run_command_flushed(const struct run *r);
 void run_command_free(struct run *r);
 
-/* run_main() - the whole of it; returns mayfly's exit status. */
-int run_main(const struct vm_config *c, uint64_t start_ns);
+/* run_main() - the whole of it, also of mayfly boot; returns mayfly's exit status. */
+int run_main(struct vm_config *c, uint64_t start_ns);
 
 #endif

@@ -67,6 +67,7 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 		if (r->phase != RUN_BOOTING)
 			return -EPROTO;
 		note_ready(r, f->ready);
+		run_machine_tell_ready(r);
 		r->phase = RUN_STARTING;
 		if (run_command_start(r, &e) < 0)
 			run_end(r, VERDICT_GUEST_FAILED, "%s", e.text);
@@ -78,7 +79,9 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 	case MAYFLY__FRAME__BODY_GOODBYE:
 		if (r->phase != RUN_GOODBYE)
 			return -EPROTO;
-		r->phase = RUN_OVER;
+		/* What the exits were is known when the guest has reset itself. */
+		if (!r->cfg->trace_exits)
+			r->phase = RUN_OVER;
 		return 0;
 	default: return -EPROTO;
 	}

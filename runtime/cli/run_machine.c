@@ -13,18 +13,25 @@
 #include <sys/wait.h>
 
 #define NO_WORDS "no message"
+/* mayfly-vmm could not start with what it was given. */
+#define VMM_EXIT_SETUP 2
 
 static void on_started(struct run *r, int *fds, size_t nfds)
 {
 	struct machine *m = &r->machine;
-	if (nfds != 2 + MACHINE_PROCESSES || m->dir_fd >= 0) {
+	size_t at = 2;
+	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
+		at += m->has[i];
+	if (nfds != at || m->dir_fd >= 0) {
 		run_end(r, VERDICT_JAILER_KILLED, "the supervisor reported a wrong start");
 		return;
 	}
 	m->dir_fd = steal_fd(&fds[0]);
 	m->lock_fd = steal_fd(&fds[1]);
+	at = 2;
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
-		m->pidfd[i] = steal_fd(&fds[2 + i]);
+		if (m->has[i])
+			m->pidfd[i] = steal_fd(&fds[at++]);
 	r->verdict.t.started = io_now_ns();
 	log_info("machine %s started", m->id);
 }
@@ -150,6 +157,10 @@ void run_machine_read_report(struct run *r)
 	if (ret <= 0)
 		return;
 	const Mayfly__VmmReport *rep = (const Mayfly__VmmReport *)msg;
+	r->got_report = true;
+	r->vmm_end = rep->end;
+	snprintf(r->vmm_detail, sizeof(r->vmm_detail), "%s", rep->detail);
+	verdict_take_exits(&r->verdict, rep);
 	if (rep->panic_line[0]) {
 		r->got_panic = true;
 		snprintf(r->panic, sizeof(r->panic), "%s", rep->panic_line);
@@ -161,29 +172,20 @@ void run_machine_read_report(struct run *r)
 	protobuf_c_message_free_unpacked(msg, NULL);
 }
 
+void run_machine_tell_ready(struct run *r)
+{
+	Mayfly__VmmRequest q = MAYFLY__VMM_REQUEST__INIT;
+	q.ready = true;
+	if (r->cfg->engine == ENGINE_KVM && r->report.fd >= 0)
+		config_send(r->report.fd, &q.base, NULL, 0);
+}
+
 static void on_report(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
 	(void)events;
 	run_machine_read_report(r);
 	run_step(r);
-}
-
-static void on_console(struct evsource *src, uint32_t events)
-{
-	struct run *r = src->arg;
-	char buf[4096];
-	(void)events;
-	ssize_t n = read(src->fd, buf, sizeof(buf));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		evloop_del(&r->loop, src);
-		src->fd = -1;
-		return;
-	}
-	/* The guest decides how much it is: what standard error can't take now is lost. */
-	hostio_try(&r->out[1], buf, (size_t)n);
 }
 
 static int watch(struct run *r, struct evsource *src, int fd, evsource_fn *fn, void *arg)
@@ -200,14 +202,25 @@ int run_machine_watch(struct run *r, struct err *e)
 	int ret = watch(r, &r->owner, r->machine.owner, on_owner, r);
 	if (ret == 0)
 		ret = watch(r, &r->report, r->machine.report, on_report, r);
-	if (ret == 0)
-		ret = watch(r, &r->console, r->machine.console, on_console, r);
 	for (unsigned i = 0; ret == 0 && i < MACHINE_LOGS; i++) {
 		r->log[i].run = r;
 		r->log[i].which = i;
 		ret = watch(r, &r->log[i].src, r->machine.log[i], on_log, &r->log[i]);
 	}
-	return ret < 0 ? err_errno(e, -ret, "can't watch the machine") : 0;
+	return ret < 0 ? err_errno(e, -ret, "can't watch the machine") : run_console_watch(r, e);
+}
+
+/* Its set-up failed over what it was given: its words are the message. */
+static bool judge_setup(struct run *r)
+{
+	static const char prefix[] = "mayfly-vmm: ";
+	const char *words = last_words(r, MACHINE_VMM);
+	if (r->first_death != MACHINE_VMM || r->got_report || !WIFEXITED(r->first_status) ||
+	    WEXITSTATUS(r->first_status) != VMM_EXIT_SETUP)
+		return false;
+	if (strncmp(words, prefix, sizeof(prefix) - 1) == 0)
+		words += sizeof(prefix) - 1;
+	return verdict_set(&r->verdict, VERDICT_CONFIG, "%s", words);
 }
 
 static void judge_process(struct run *r)
@@ -222,22 +235,41 @@ static void judge_process(struct run *r)
 	if (WIFSIGNALED(r->first_status))
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process was killed by SIG%s",
 			    name, sigabbrev_np(WTERMSIG(r->first_status)));
-	else
+	else if (!judge_setup(r))
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process ended early: %s",
 			    name, last_words(r, i));
+}
+
+/* How the guest ended, by itself. */
+static void judge_guest(struct run *r)
+{
+	bool booted = r->verdict.t.ready != 0 || r->cfg->boot;
+	const char *when = booted ? "" : " before it was ready";
+	const char *said = !booted && r->last_line[0] ? "; its console said last: " : "";
+	const char *line = said[0] ? r->last_line : "";
+	/* Where it was is worth telling of a guest that did not get far. */
+	const char *where = booted ? "" : r->vmm_detail;
+	if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN)
+		verdict_set(&r->verdict, VERDICT_TRIPLE_FAULT,
+			    "the guest crashed beyond recovery%s: %s%s%s", when, r->vmm_detail,
+			    said, line);
+	else
+		verdict_set(&r->verdict, VERDICT_GUEST_RESET, "the guest reset itself%s%s%s%s%s",
+			    when, where[0] ? ": " : "", where, said, line);
 }
 
 /* Why is the machine gone? Called when all of it is, with no Exit from the command. */
 void run_machine_judge(struct run *r)
 {
 	bool booted = r->verdict.t.ready != 0;
-	if (r->first_death >= 0)
+	if (r->vmm_end == MAYFLY__VMM_REPORT__END__ENGINE_ERROR)
+		verdict_set(&r->verdict, VERDICT_ENGINE_FAILED, "the kvm engine can't go on: %s",
+			    r->vmm_detail);
+	else if (r->first_death >= 0)
 		judge_process(r);
 	else if (r->got_panic)
 		verdict_set(&r->verdict, VERDICT_GUEST_PANIC, "the guest's kernel panicked%s: %s",
-			    booted ? "" : " while booting", r->panic);
+			    booted || r->cfg->boot ? "" : " while booting", r->panic);
 	else
-		verdict_set(&r->verdict, VERDICT_GUEST_RESET, "the guest reset itself%s%s%s",
-			    booted ? "" : " before it was ready",
-			    r->last_line[0] ? "; its console said last: " : "", r->last_line);
+		judge_guest(r);
 }

@@ -17,10 +17,25 @@
 #define BAR_WIDTH 40
 
 static const char *const reason_names[] = {
-	"none",		"exit",		"signal",      "not-started",	"oom",
-	"timeout",	"boot-timeout", "interrupted", "guest-panic",	"guest-reset",
-	"guest-failed", "vmm-killed",	"fs-killed",   "engine-killed", "jailer-killed",
-	"output",	"config",
+	[VERDICT_NONE] = "none",
+	[VERDICT_EXIT] = "exit",
+	[VERDICT_SIGNAL] = "signal",
+	[VERDICT_NOT_STARTED] = "not-started",
+	[VERDICT_OOM] = "oom",
+	[VERDICT_TIMEOUT] = "timeout",
+	[VERDICT_BOOT_TIMEOUT] = "boot-timeout",
+	[VERDICT_INTERRUPTED] = "interrupted",
+	[VERDICT_GUEST_PANIC] = "guest-panic",
+	[VERDICT_GUEST_RESET] = "guest-reset",
+	[VERDICT_TRIPLE_FAULT] = "triple-fault",
+	[VERDICT_GUEST_FAILED] = "guest-failed",
+	[VERDICT_VMM_KILLED] = "vmm-killed",
+	[VERDICT_FS_KILLED] = "fs-killed",
+	[VERDICT_ENGINE_KILLED] = "engine-killed",
+	[VERDICT_ENGINE_FAILED] = "engine-failed",
+	[VERDICT_JAILER_KILLED] = "jailer-killed",
+	[VERDICT_OUTPUT] = "output",
+	[VERDICT_CONFIG] = "config",
 };
 _Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");
 
@@ -79,8 +94,21 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 	v->has_usage = true;
 }
 
+/* mayfly boot: the guest has no command, how it ends is what it says. */
+static int boot_status(const struct verdict *v)
+{
+	switch (v->reason) {
+	case VERDICT_GUEST_RESET: return 0;
+	case VERDICT_GUEST_PANIC: return EXIT_BOOT_PANIC;
+	case VERDICT_TRIPLE_FAULT: return EXIT_BOOT_FAULT;
+	default: return -1;
+	}
+}
+
 int verdict_status(const struct verdict *v)
 {
+	if (v->boot && boot_status(v) >= 0)
+		return boot_status(v);
 	switch (v->reason) {
 	case VERDICT_EXIT: return v->code;
 	case VERDICT_SIGNAL:
@@ -128,6 +156,50 @@ static json_t *times_json(const struct verdict *v)
 	return o;
 }
 
+void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r)
+{
+	v->n_exits = 0;
+	v->entered = r->entered_ns;
+	v->left = r->left_ns;
+	for (size_t i = 0; i < r->n_exit && v->n_exits < VERDICT_EXITS_MAX; i++) {
+		struct verdict_exit *x = &v->exits[v->n_exits++];
+		snprintf(x->name, sizeof(x->name), "%s", r->exit[i]->name);
+		x->count = r->exit[i]->count;
+		x->until_ready = r->exit[i]->until_ready;
+	}
+}
+
+static json_t *exits_json(const struct verdict *v)
+{
+	json_t *o = json_object();
+	for (unsigned i = 0; i < v->n_exits; i++)
+		json_object_set_new(o, v->exits[i].name,
+				    json_pack("{s:I,s:I}", "until_ready",
+					      (json_int_t)v->exits[i].until_ready, "total",
+					      (json_int_t)v->exits[i].count));
+	return o;
+}
+
+void verdict_print_exits(const struct verdict *v)
+{
+	uint64_t count = 0;
+	uint64_t until_ready = 0;
+	if (v->n_exits == 0) {
+		fprintf(stderr, "mayfly: no exits were counted (only the kvm engine has them)\n");
+		return;
+	}
+	fprintf(stderr, "mayfly: %-24s %12s %12s\n", "exits", "until ready", "in all");
+	for (unsigned i = 0; i < v->n_exits; i++) {
+		const struct verdict_exit *x = &v->exits[i];
+		fprintf(stderr, "mayfly: %-24s %12llu %12llu\n", x->name,
+			(unsigned long long)x->until_ready, (unsigned long long)x->count);
+		count += x->count;
+		until_ready += x->until_ready;
+	}
+	fprintf(stderr, "mayfly: %-24s %12llu %12llu\n", "total", (unsigned long long)until_ready,
+		(unsigned long long)count);
+}
+
 int verdict_write(const struct verdict *v, int fd)
 {
 	json_t *o = json_object();
@@ -151,6 +223,8 @@ int verdict_write(const struct verdict *v, int fd)
 					      (json_int_t)v->user_usec, "system_usec",
 					      (json_int_t)v->system_usec, "max_rss_kib",
 					      (json_int_t)v->max_rss_kib));
+	if (v->n_exits > 0)
+		json_object_set_new(o, "exits", exits_json(v));
 	AUTO_FREE char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(o);
 	if (!text)

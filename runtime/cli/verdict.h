@@ -4,12 +4,15 @@
 #define MAYFLY_CLI_VERDICT_H
 
 #include "proto/agent.pb-c.h"
+#include "proto/config.pb-c.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* The exit status where it is not the command's own; part of the interface. */
 enum exit_code {
+	EXIT_BOOT_PANIC = 1, /* mayfly boot only, these two */
+	EXIT_BOOT_FAULT = 2,
 	EXIT_TIMEOUT = 124,
 	EXIT_MAYFLY = 125,
 	EXIT_NOT_EXECUTABLE = 126,
@@ -28,10 +31,12 @@ enum verdict_reason {
 	VERDICT_INTERRUPTED,
 	VERDICT_GUEST_PANIC,
 	VERDICT_GUEST_RESET,
+	VERDICT_TRIPLE_FAULT, /* kvm: the guest's CPU could not even report its exception */
 	VERDICT_GUEST_FAILED,
 	VERDICT_VMM_KILLED,
 	VERDICT_FS_KILLED,
 	VERDICT_ENGINE_KILLED,
+	VERDICT_ENGINE_FAILED,
 	VERDICT_JAILER_KILLED,
 	VERDICT_OUTPUT,
 	VERDICT_CONFIG,
@@ -52,7 +57,16 @@ struct verdict_times {
 	uint64_t end;
 };
 
+#define VERDICT_EXITS_MAX 64
+
+/* How often the guest's CPUs came back, and why. */
+struct verdict_exit {
+	char name[40];
+	uint64_t count, until_ready;
+};
+
 struct verdict {
+	bool boot; /* of mayfly boot: how the guest ended is the status */
 	enum verdict_reason reason;
 	int code;	    /* of exit; errno value of not-started */
 	int signal;	    /* of signal, oom, interrupted */
@@ -60,6 +74,9 @@ struct verdict {
 	struct verdict_times t;
 	uint64_t user_usec, system_usec, max_rss_kib;
 	bool has_usage;
+	struct verdict_exit exits[VERDICT_EXITS_MAX];
+	unsigned n_exits;
+	uint64_t entered, left; /* kvm: before the first entry into the guest, after the last */
 };
 
 /* verdict_name() - the word in the JSON object. */
@@ -77,6 +94,12 @@ int verdict_status(const struct verdict *v);
 
 /* verdict_write() - one JSON object and a newline to fd; 0 or -errno. */
 int verdict_write(const struct verdict *v, int fd);
+
+/* verdict_take_exits() - copies the counts of the vmm's report. */
+void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r);
+
+/* verdict_print_exits() - a table of the counts on standard error. */
+void verdict_print_exits(const struct verdict *v);
 
 /* verdict_timings() - a waterfall of the phases on standard error. */
 void verdict_timings(const struct verdict *v);

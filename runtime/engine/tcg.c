@@ -144,14 +144,14 @@ static int add_devices(struct tcg_args *a, const struct tcg_fds *fds)
 {
 	char fs[128];
 	int ret = add_pair(a, "-global", "virtio-mmio.force-legacy=false");
-	if (ret == 0)
+	if (ret == 0 && fds->vsock >= 0)
 		ret = add_device(a, "vsock", fds->vsock, "vhost-user-vsock-device,chardev=vsock");
 	snprintf(fs, sizeof(fs), "vhost-user-fs-device,chardev=fs,tag=mayfly,queue-size=%d",
 		 FS_QUEUE_SIZE);
-	if (ret == 0)
+	if (ret == 0 && fds->fs >= 0)
 		ret = add_device(a, "fs", fds->fs, fs);
-	if (ret == 0)
-		ret = add_pair(a, "-device", "virtio-rng-device");
+	if (ret == 0 && fds->rng >= 0)
+		ret = add_device(a, "rng", fds->rng, "vhost-user-rng,chardev=rng");
 	if (ret == 0 && (ret = add(a, "-chardev")) == 0)
 		ret = add(a, "socket,id=serial,fd=%d", fds->serial);
 	if (ret == 0)
@@ -159,13 +159,11 @@ static int add_devices(struct tcg_args *a, const struct tcg_fds *fds)
 	return ret;
 }
 
-int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds)
+int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds,
+		   const char *cmdline)
 {
-	char cmdline[1024];
 	memset(a, 0, sizeof(*a));
-	int ret = tcg_kernel_args(cmdline, sizeof(cmdline), c);
-	if (ret == 0)
-		ret = add(a, TCG_QEMU);
+	int ret = add(a, TCG_QEMU);
 	if (ret == 0)
 		ret = add(a, "-nodefaults");
 	if (ret == 0)
@@ -184,7 +182,7 @@ int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct t
 		ret = add_devices(a, fds);
 	if (ret == 0 && (ret = add(a, "-kernel")) == 0)
 		ret = add(a, "/proc/self/fd/%d", fds->kernel);
-	if (ret == 0 && (ret = add(a, "-initrd")) == 0)
+	if (ret == 0 && fds->init >= 0 && (ret = add(a, "-initrd")) == 0)
 		ret = add(a, "/proc/self/fd/%d", fds->init);
 	if (ret == 0)
 		ret = add_pair(a, "-append", cmdline);

@@ -12,10 +12,11 @@
 /* Descriptors by their number inside the QEMU process. */
 struct tcg_fds {
 	int kernel;
-	int init;
+	int serial;
+	int init; /* these: -1 if the machine has none */
 	int vsock;
 	int fs;
-	int serial;
+	int rng;
 };
 
 struct tcg_args {
@@ -27,7 +28,8 @@ struct tcg_args {
 int tcg_find_qemu(struct err *e);
 
 /* tcg_build_args() - QEMU's whole command line; 0 or -errno. tcg_free_args() frees it. */
-int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds);
+int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds,
+		   const char *cmdline);
 void tcg_free_args(struct tcg_args *a);
 
 /* tcg_tsc_begin() - first reading of the time stamp counter; call it when the program starts. */

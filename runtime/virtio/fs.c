@@ -200,6 +200,8 @@ static void on_ready(void *arg)
 		if (v->blocked[q])
 			serve_queue(v, q);
 	notify_dirty(v);
+	if (v->link.gone)
+		virtio_dev_ask_reset(&v->dev);
 }
 
 static void on_more(struct evsource *src, uint32_t events)

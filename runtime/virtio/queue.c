@@ -131,6 +131,8 @@ void virtqueue_notify(struct virtqueue *vq)
 {
 	if (!vq->started || vq->call_fd < 0 || !interrupt_wanted(vq))
 		return;
+	if (vq->irq_status)
+		__atomic_fetch_or(vq->irq_status, VIRTQUEUE_IRQ_USED, __ATOMIC_SEQ_CST);
 	uint64_t one = 1;
 	/* A full eventfd counter means that an interrupt is pending anyway. */
 	ssize_t n = write(vq->call_fd, &one, sizeof(one));

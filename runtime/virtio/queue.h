@@ -19,13 +19,17 @@
 #define VIRTQUEUE_MAX_SIZE 1024
 #define CHAIN_MAX_IOV 1024
 
+/* Bit of *irq_status: buffers of a queue were used (virtio 1.2, section 4.2.2). */
+#define VIRTQUEUE_IRQ_USED 1u
+
 struct virtqueue {
 	/* Set by the transport while the queue is stopped. */
 	const struct gmem *mem;
 	uint16_t size;
 	struct gpa desc, avail, used;
 	bool event_idx;
-	int call_fd; /* eventfd that interrupts the guest, -1: none */
+	int call_fd;	      /* eventfd that interrupts the guest, -1: none */
+	uint32_t *irq_status; /* virtio-mmio's InterruptStatus, atomic; NULL: none */
 
 	/* Valid while started. */
 	bool started;

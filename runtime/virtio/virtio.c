@@ -19,6 +19,19 @@ void virtio_dev_fail(struct virtio_dev *dev, const char *what)
 	for (unsigned i = 0; i < VIRTIO_DEV_MAX_QUEUES; i++)
 		dev->vq[i].broken = true;
 	log_guest(&dev->limit, "%s device needs reset: %s", dev->ops->name, what);
+	virtio_dev_ask_reset(dev);
+}
+
+void virtio_dev_ask_reset(struct virtio_dev *dev)
+{
+	if (dev->transport)
+		dev->transport->needs_reset(dev->transport);
+}
+
+void virtio_dev_config_changed(struct virtio_dev *dev)
+{
+	if (dev->transport)
+		dev->transport->config_changed(dev->transport);
 }
 
 void virtio_config_copy(const void *config, uint32_t size, uint32_t off, void *buf, uint32_t len)

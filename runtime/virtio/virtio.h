@@ -21,6 +21,8 @@
 #define VIRTIO_CORE_FEATURES (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
 
 enum virtio_id {
+	VIRTIO_ID_CONSOLE_DEV = 3,
+	VIRTIO_ID_RNG_DEV = 4,
 	VIRTIO_ID_VSOCK_DEV = 19,
 	VIRTIO_ID_FS_DEV = 26,
 };
@@ -40,12 +42,20 @@ struct virtio_dev_ops {
 	/* reset: all queues are stopped; drop every request and connection of the old driver. */
 	void (*reset)(struct virtio_dev *dev);
 
-	/* get_config: copies len bytes at off of the config space; what lies outside reads 0. */
+	/* get_config: copies len bytes at off of the config space; what lies outside reads 0.
+	 * What it says may change only together with virtio_dev_config_changed(). */
 	void (*get_config)(struct virtio_dev *dev, uint32_t off, void *buf, uint32_t len);
+};
+
+/* What a transport hears of its device, on the device's thread. */
+struct virtio_transport {
+	void (*needs_reset)(struct virtio_transport *t);
+	void (*config_changed)(struct virtio_transport *t);
 };
 
 struct virtio_dev {
 	const struct virtio_dev_ops *ops;
+	struct virtio_transport *transport; /* NULL under vhost-user, which has no words for it */
 	struct evloop *loop;
 	struct gmem mem;
 	struct virtqueue vq[VIRTIO_DEV_MAX_QUEUES];
@@ -62,6 +72,15 @@ void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops, s
  * One rate-limited line names the device and what.
  */
 void virtio_dev_fail(struct virtio_dev *dev, const char *what);
+
+/*
+ * virtio_dev_ask_reset() - what the device relies on is gone for good: the driver is told that
+ * the device needs a reset, and requests are still answered (with errors).
+ */
+void virtio_dev_ask_reset(struct virtio_dev *dev);
+
+/* virtio_dev_config_changed() - the device's config space reads differently from now on. */
+void virtio_dev_config_changed(struct virtio_dev *dev);
 
 /* virtio_config_copy() - get_config for a device whose config space is one struct. */
 void virtio_config_copy(const void *config, uint32_t size, uint32_t off, void *buf, uint32_t len);

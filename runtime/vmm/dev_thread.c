@@ -23,9 +23,14 @@ static void *thread_main(void *arg)
 {
 	struct dev_thread *t = arg;
 	int ret = evloop_run(&t->loop);
-	if (ret < 0)
+	if (ret < 0) {
 		log_error("device thread: %s", strerror(-ret));
-	vhost_user_stop(&t->vu);
+		t->why = ret;
+	}
+	if (t->vu.dev)
+		vhost_user_stop(&t->vu);
+	if (ret < 0)
+		on_gone(&t->vu, t);
 	return NULL;
 }
 
@@ -38,12 +43,13 @@ int dev_thread_init(struct dev_thread *t)
 
 int dev_thread_start(struct dev_thread *t, struct virtio_dev *dev, int sock, const char *name)
 {
-	int ret = vhost_user_start(&t->vu, dev, sock, on_gone, t);
+	int ret = sock < 0 ? 0 : vhost_user_start(&t->vu, dev, sock, on_gone, t);
 	if (ret < 0)
 		return ret;
 	ret = pthread_create(&t->thread, NULL, thread_main, t);
 	if (ret > 0) {
-		vhost_user_stop(&t->vu);
+		if (t->vu.dev)
+			vhost_user_stop(&t->vu);
 		return -ret;
 	}
 	pthread_setname_np(t->thread, name);

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpuid.c - the CPUID filter as a table, and the topology leaves
+//
+// Starting point is what KVM supports on this host. What is taken away either lets a guest see or
+// disturb more of the host than its own share, or would have to be emulated in software.
+#include "arch/x86_64/cpuid.h"
+
+#include "base/checked.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BIT(n) (1u << (n))
+#define ANY_INDEX UINT32_MAX
+
+/* Bits that are cleared: leaf, subleaf, then masks for eax, ebx, ecx, edx. */
+static const struct {
+	uint32_t leaf, index;
+	uint32_t eax, ebx, ecx, edx;
+} clear_bits[] = {
+	/* DTES64, MONITOR, DS-CPL, VMX, SMX, EST, TM2, CNXT-ID, SDBG, PDCM, DCA; DS, ACPI, TM, PBE:
+	   debug store, nested virtualization, power states */
+	{0x1, ANY_INDEX, 0, 0,
+	 BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(10) | BIT(11) |
+		 BIT(15) | BIT(18),
+	 BIT(21) | BIT(22) | BIT(29) | BIT(31)},
+	/* SGX, HLE, RTM, RDT-M, MPX, RDT-A, Intel PT; WAITPKG, CLDEMOTE, ENQCMD, SGX_LC; PCONFIG,
+	   RTM_ALWAYS_ABORT, TSX_FORCE_ABORT */
+	{0x7, 0, 0, BIT(2) | BIT(4) | BIT(11) | BIT(12) | BIT(14) | BIT(15) | BIT(25),
+	 BIT(5) | BIT(25) | BIT(29) | BIT(30), BIT(11) | BIT(13) | BIT(18)},
+	/* SVM, IBS, SKINIT, WDT, LWP, the counters, MWAITX */
+	{0x80000001, ANY_INDEX, 0, 0,
+	 BIT(2) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(23) | BIT(24) | BIT(27) | BIT(28) |
+		 BIT(29),
+	 0},
+	/* All of the power leaf but the time stamp counter that never stops. */
+	{0x80000007, ANY_INDEX, ~0u, ~0u, ~0u, ~BIT(8)},
+	/* Of KVM's own features stay: clocks, no I/O delay, end of interrupt, halt and wake, remote
+	   TLB flush, IPIs, polling, yield. Page faults handled later and migration need state that
+	   nothing here keeps. */
+	{0x40000001, ANY_INDEX,
+	 ~(BIT(0) | BIT(1) | BIT(3) | BIT(6) | BIT(7) | BIT(9) | BIT(11) | BIT(12) | BIT(13) |
+	   BIT(24)),
+	 0, 0, 0},
+};
+
+/* Leaves that answer zero. */
+static const uint32_t clear_leaves[] = {
+	0x5,	    /* MONITOR */
+	0xa,	    /* performance counters, Intel */
+	0xf,	    /* resource monitoring */
+	0x10,	    /* resource allocation */
+	0x12,	    /* enclaves */
+	0x14,	    /* processor trace */
+	0x18,	    /* TLB details, told apart from the host's by nobody */
+	0x1b,	    /* PCONFIG */
+	0x8000000a, /* nested virtualization, AMD */
+	0x8000001b, /* instruction-based sampling */
+	0x8000001c, /* profiling */
+	0x8000001f, /* memory encryption */
+	0x80000020, /* resource control, AMD */
+	0x80000022, /* performance counters, AMD */
+};
+
+#define LEAF1_ECX_TSC_DEADLINE BIT(24)
+#define LEAF1_ECX_HYPERVISOR BIT(31)
+#define LEAF1_ECX_X2APIC BIT(21)
+#define LEAF1_EDX_HTT BIT(28)
+#define LEAF6_EAX_ARAT BIT(2)
+#define LEAF_EXT1_ECX_CMP_LEGACY BIT(1)
+
+static void clear_row(struct kvm_cpuid_entry2 *r)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(clear_bits); i++) {
+		if (clear_bits[i].leaf != r->function ||
+		    (clear_bits[i].index != ANY_INDEX && clear_bits[i].index != r->index))
+			continue;
+		r->eax &= ~clear_bits[i].eax;
+		r->ebx &= ~clear_bits[i].ebx;
+		r->ecx &= ~clear_bits[i].ecx;
+		r->edx &= ~clear_bits[i].edx;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(clear_leaves); i++)
+		if (clear_leaves[i] == r->function)
+			r->eax = r->ebx = r->ecx = r->edx = 0;
+}
+
+void cpuid_filter(struct kvm_cpuid2 *c, bool tsc_deadline)
+{
+	for (uint32_t i = 0; i < c->nent; i++) {
+		struct kvm_cpuid_entry2 *r = &c->entries[i];
+		clear_row(r);
+		if (r->function == 0x1) {
+			/* Without the hypervisor bit Linux does not look for kvm-clock. */
+			r->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC;
+			if (tsc_deadline)
+				r->ecx |= LEAF1_ECX_TSC_DEADLINE;
+		}
+		/* The local APIC's timer runs in every state; all other power states are hidden. */
+		if (r->function == 0x6) {
+			r->eax = LEAF6_EAX_ARAT;
+			r->ebx = r->ecx = r->edx = 0;
+		}
+	}
+}
+
+/* Bits that hold n different ids. */
+static unsigned id_bits(unsigned n)
+{
+	unsigned bits = 0;
+	while ((1u << bits) < n)
+		bits++;
+	return bits;
+}
+
+/* Leaves 0xb and 0x1f: a level a subleaf, first threads of a core, then cores of the package. */
+static void set_topology(struct kvm_cpuid_entry2 *r, unsigned id, unsigned n)
+{
+	r->eax = r->ebx = 0;
+	r->ecx = r->index;
+	r->edx = id;
+	if (r->index == 0) {
+		r->ebx = 1;
+		r->ecx |= 1u << 8;
+	} else if (r->index == 1) {
+		r->eax = id_bits(n);
+		r->ebx = n;
+		r->ecx |= 2u << 8;
+	}
+}
+
+/* Who shares a cache: the last level all cores, the others nobody. Bits 5-7 are the level. */
+static void set_cache(struct kvm_cpuid_entry2 *r, unsigned n)
+{
+	unsigned level = r->eax >> 5 & 7;
+	unsigned sharing = level >= 3 ? n - 1 : 0;
+	if ((r->eax & 0x1f) == 0)
+		return;
+	r->eax &= ~(0xfffu << 14);
+	r->eax |= sharing << 14;
+	if (r->function == 0x4) {
+		r->eax &= ~(0x3fu << 26);
+		r->eax |= ((1u << id_bits(n)) - 1) << 26;
+	}
+}
+
+static void set_leaf1(struct kvm_cpuid_entry2 *r, unsigned id, unsigned n)
+{
+	r->ebx &= 0x0000ffff;
+	r->ebx |= id << 24 | n << 16;
+	r->edx &= ~LEAF1_EDX_HTT;
+	if (n > 1)
+		r->edx |= LEAF1_EDX_HTT;
+}
+
+void cpuid_for_vcpu(struct kvm_cpuid2 *c, unsigned id, unsigned n)
+{
+	for (uint32_t i = 0; i < c->nent; i++) {
+		struct kvm_cpuid_entry2 *r = &c->entries[i];
+		switch (r->function) {
+		case 0x1: set_leaf1(r, id, n); break;
+		case 0x4:
+		case 0x8000001d: set_cache(r, n); break;
+		case 0xb:
+		case 0x1f: set_topology(r, id, n); break;
+		case 0x80000001:
+			r->ecx &= ~LEAF_EXT1_ECX_CMP_LEGACY;
+			if (n > 1)
+				r->ecx |= LEAF_EXT1_ECX_CMP_LEGACY;
+			break;
+		case 0x80000008: r->ecx = id_bits(n) << 12 | (n - 1); break;
+		case 0x8000001e:
+			r->eax = id;
+			r->ebx = id;
+			r->ecx = 0;
+			break;
+		default: break;
+		}
+	}
+}
