@@ -161,6 +161,10 @@ void run_machine_read_report(struct run *r)
 	r->vmm_end = rep->end;
 	snprintf(r->vmm_detail, sizeof(r->vmm_detail), "%s", rep->detail);
 	verdict_take_exits(&r->verdict, rep);
+	if (r->cfg->boot && rep->cpus_started > 0 && rep->cpus_started < r->cfg->cpus)
+		log_warn("note: the guest used %u of %u CPUs (a kernel that looks for them in ACPI "
+			 "tables finds one: this machine has an MP table)",
+			 rep->cpus_started, r->cfg->cpus);
 	if (rep->panic_line[0]) {
 		r->got_panic = true;
 		snprintf(r->panic, sizeof(r->panic), "%s", rep->panic_line);

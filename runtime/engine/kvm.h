@@ -64,6 +64,9 @@ struct kvm_entry {
  */
 int kvm_add_vcpus(struct kvm_vm *vm, unsigned n, const struct kvm_entry *entry, struct err *e);
 
+/* kvm_vcpus_started() - how many CPUs the guest has ever used; when their threads have ended. */
+unsigned kvm_vcpus_started(const struct kvm_vm *vm);
+
 /* The engine for vcpu.h; its CPUs are struct kvm_vcpu. */
 extern const struct vcpu_ops kvm_vcpu_ops;
 

@@ -78,11 +78,22 @@ int kvm_add_vcpus(struct kvm_vm *vm, unsigned n, const struct kvm_entry *entry, 
 	cpuid->nent = KVM_CPUID_MAX;
 	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
 		return err_errno(e, errno, "can't read what the host's CPU is");
-	cpuid_filter(cpuid, vm->tsc_deadline);
+	cpuid_filter(cpuid, KVM_CPUID_MAX, vm->tsc_deadline);
 	int ret = 0;
 	for (unsigned i = 0; ret == 0 && i < n; i++)
 		ret = add_vcpu(vm, cpuid, i, n, e);
 	return ret < 0 ? ret : set_registers(&vm->vcpu[0], entry, e);
+}
+
+unsigned kvm_vcpus_started(const struct kvm_vm *vm)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < vm->n; i++) {
+		struct kvm_mp_state mp = {0};
+		n += ioctl(vm->vcpu[i].fd, KVM_GET_MP_STATE, &mp) < 0 ||
+		     mp.mp_state != KVM_MP_STATE_UNINITIALIZED;
+	}
+	return n;
 }
 
 static void where(void *cpu, char *buf, size_t len)

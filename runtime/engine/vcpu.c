@@ -97,6 +97,8 @@ void vcpus_end(struct vcpus *s, enum vcpus_end end, const char *what)
 			snprintf(s->detail, sizeof(s->detail), "%s", what);
 		atomic_store(&s->want, VCPUS_STOP);
 		interrupt_all(s);
+		/* Who waits for a pause waits in vain. */
+		pthread_cond_broadcast(&s->changed);
 		ssize_t n = write(s->end_fd, &one, sizeof(one));
 		(void)n; /* the counter was 0: there is room */
 	}
@@ -148,11 +150,13 @@ static void *thread_main(void *arg)
 {
 	struct vcpu *c = arg;
 	struct vcpus *s = c->set;
-	struct vcpu_exit x;
+	struct vcpu_exit x = {.kind = VCPU_EXIT_KICK};
 	enum vcpus_want want;
 	current = c;
 	while ((want = atomic_load(&s->want)) != VCPUS_STOP) {
-		if (want == VCPUS_PAUSE) {
+		/* An access is complete, and the registers true, only after the next run: while
+		 * interrupted that does nothing else. */
+		if (want == VCPUS_PAUSE && x.kind == VCPU_EXIT_KICK) {
 			park(c);
 			continue;
 		}
@@ -207,13 +211,18 @@ static struct timespec deadline(unsigned ms)
 	return ts;
 }
 
-/* With the lock held: until *count reaches all threads; 0 or -ETIMEDOUT. */
-static int wait_for_all(struct vcpus *s, const unsigned *count, unsigned ms)
+/*
+ * With the lock held: until *count reaches all threads; 0, -ETIMEDOUT, or -ECANCELED if something
+ * else is wanted meanwhile.
+ */
+static int wait_for_all(struct vcpus *s, const unsigned *count, enum vcpus_want want, unsigned ms)
 {
 	struct timespec until = deadline(ms);
 	int ret = 0;
-	while (ret == 0 && *count < started(s))
+	while (ret == 0 && *count < started(s) && atomic_load(&s->want) == want)
 		ret = -pthread_cond_timedwait(&s->changed, &s->lock, &until);
+	if (atomic_load(&s->want) != want)
+		return -ECANCELED;
 	return *count >= started(s) ? 0 : -ETIMEDOUT;
 }
 
@@ -233,8 +242,8 @@ int vcpus_pause(struct vcpus *s, unsigned ms)
 	if (atomic_load(&s->want) != VCPUS_STOP) {
 		atomic_store(&s->want, VCPUS_PAUSE);
 		interrupt_all(s);
-		ret = wait_for_all(s, &s->parked, ms);
-		if (ret < 0 && atomic_load(&s->want) == VCPUS_PAUSE)
+		ret = wait_for_all(s, &s->parked, VCPUS_PAUSE, ms);
+		if (ret == -ETIMEDOUT)
 			go_on(s);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -255,14 +264,16 @@ int vcpus_stop(struct vcpus *s, unsigned ms)
 	atomic_store(&s->want, VCPUS_STOP);
 	interrupt_all(s);
 	pthread_cond_broadcast(&s->changed);
-	int ret = wait_for_all(s, &s->ended, ms);
+	int ret = wait_for_all(s, &s->ended, VCPUS_STOP, ms);
+	for (unsigned i = 0; ret == 0 && i < s->n; i++) {
+		if (!s->cpu[i].started)
+			continue;
+		/* Past its last need of the lock. Nobody signals it from now on. */
+		pthread_join(s->cpu[i].thread, NULL);
+		s->cpu[i].started = false;
+	}
 	pthread_mutex_unlock(&s->lock);
-	if (ret < 0)
-		return ret;
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->cpu[i].started)
-			pthread_join(s->cpu[i].thread, NULL);
-	return 0;
+	return ret;
 }
 
 void vcpus_free(struct vcpus *s)

@@ -19,7 +19,7 @@
 enum vcpu_exit_kind {
 	VCPU_EXIT_PORT,	 /* in or out */
 	VCPU_EXIT_MMIO,	 /* an address that is not RAM */
-	VCPU_EXIT_KICK,	 /* vcpu_kick(), or a signal */
+	VCPU_EXIT_KICK,	 /* interrupted, or a signal */
 	VCPU_EXIT_AGAIN, /* nothing to do, run it again: a CPU that was just started by another */
 	VCPU_EXIT_HLT,	 /* only from an engine without interrupt controllers */
 	VCPU_EXIT_SHUTDOWN, /* triple fault */
@@ -39,10 +39,11 @@ struct vcpu_exit {
 };
 
 struct vcpu_ops {
-	/* run: enters the guest, fills *x. On the CPU's thread. */
+	/* run: first completes the access of the last run with what is in its data, then enters the
+	 * guest, fills *x. On the CPU's thread. */
 	void (*run)(void *cpu, struct vcpu_exit *x);
-	/* interrupt: the next or current run returns VCPU_EXIT_KICK until it is cleared; any
-	 * thread. The caller also sends VCPU_SIGNAL to the thread. */
+	/* interrupt: runs that begin from now on return VCPU_EXIT_KICK without an entry until it is
+	 * cleared; any thread. For the current one the caller sends a signal to the thread. */
 	void (*interrupt)(void *cpu, bool on);
 	/* where: text on where the CPU stands, for messages. On the CPU's thread, outside run. */
 	void (*where)(void *cpu, char *buf, size_t len);
@@ -101,15 +102,16 @@ int vcpus_start(struct vcpus *s);
 void vcpus_end(struct vcpus *s, enum vcpus_end end, const char *what);
 
 /*
- * vcpus_pause() - returns when no CPU is in the guest or in a device, at most ms milliseconds
- * later: 0, or -ETIMEDOUT and the CPUs go on. vcpus_resume() lets them go on.
+ * vcpus_pause() - returns when no CPU is in the guest or in a device and no access is half done, at
+ * most ms milliseconds later: 0, -ETIMEDOUT and the CPUs go on, or -ECANCELED if the machine ends.
+ * vcpus_resume() lets them go on. Not from the thread that a device of theirs may wait for.
  */
 int vcpus_pause(struct vcpus *s, unsigned ms);
 void vcpus_resume(struct vcpus *s);
 
 /*
- * vcpus_stop() - ends the threads, from every state; also of a set that was never started.
- * Returns 0, or -ETIMEDOUT if a thread is stuck in a device for longer than ms.
+ * vcpus_stop() - ends the threads, from every state; also of a set that was never started, and
+ * again. Returns 0, or -ETIMEDOUT if a thread is stuck in a device for longer than ms.
  */
 int vcpus_stop(struct vcpus *s, unsigned ms);
 

@@ -22,8 +22,8 @@ enum { CONSOLE_RXQ, CONSOLE_TXQ, CONSOLE_NUM_QUEUES };
 
 #define CONSOLE_PIECE 4096u
 #define CONSOLE_BUDGET 64
-/* What a piece costs beside its bytes. Linux sends 16 at a time: it gets half of the rate. */
-#define CONSOLE_PIECE_COST 16u
+/* What a piece costs at least, so that tiny ones are no way around the rate: Linux's size. */
+#define CONSOLE_MIN_COST 16u
 
 /* The config space (section 5.3.4); of it only the size is offered by a feature. */
 struct console_config {
@@ -91,7 +91,7 @@ static bool send_chain(struct console *c, unsigned *budget)
 		/* The guest may have made the chain shorter since the last time. */
 		size_t left = c->chain.out_len - MIN(c->tx_done, c->chain.out_len);
 		size_t len = MIN(left, sizeof(piece));
-		uint64_t cost = len + CONSOLE_PIECE_COST;
+		uint64_t cost = MAX(len, CONSOLE_MIN_COST);
 		uint64_t now = io_now_ns();
 		if (*budget == 0 || !ratelimit_take(&c->limit, cost, now)) {
 			arm(c, MAX(ratelimit_wait_ns(&c->limit, cost, now), 1u));
@@ -148,7 +148,7 @@ static uint32_t fill_chain(struct console *c)
 static void pump_rx(struct console *c)
 {
 	struct virtqueue *vq = &c->dev.vq[CONSOLE_RXQ];
-	unsigned budget = VIRTQUEUE_MAX_SIZE;
+	unsigned budget = CONSOLE_BUDGET;
 	if (c->in_len == 0 || c->dev.needs_reset || !vq->started)
 		return;
 	virtqueue_quiet(vq, true);

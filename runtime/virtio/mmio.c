@@ -514,10 +514,12 @@ int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned q)
 	return q < t->dev->ops->num_queues ? t->queue[q].kick.fd : -1;
 }
 
-void virtio_mmio_own_thread(struct virtio_mmio *t)
+void virtio_mmio_own_thread(struct virtio_mmio *t, bool own)
 {
+	pthread_mutex_lock(&t->lock);
 	t->own_thread = pthread_self();
-	t->own_thread_set = true;
+	t->own_thread_set = own;
+	pthread_mutex_unlock(&t->lock);
 }
 
 void virtio_mmio_stop(struct virtio_mmio *t)

@@ -89,10 +89,10 @@ void virtio_mmio_read(void *t, uint64_t off, void *data, unsigned len);
 void virtio_mmio_write(void *t, uint64_t off, const void *data, unsigned len);
 
 /*
- * virtio_mmio_own_thread() - the calling thread drives dev->loop and accesses registers as well,
- * as tests and fuzzers do: what would wait for the device's thread is done at once.
+ * virtio_mmio_own_thread() - with own: the calling thread drives dev->loop and accesses registers
+ * as well, as tests and fuzzers do, so what would wait for the device's thread is done at once.
  */
-void virtio_mmio_own_thread(struct virtio_mmio *t);
+void virtio_mmio_own_thread(struct virtio_mmio *t, bool own);
 
 /*
  * virtio_mmio_stop() - the machine ends: no write waits any more, and none but notifications and

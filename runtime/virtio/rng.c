@@ -16,8 +16,8 @@
 #include <sys/timerfd.h>
 
 #define RNG_BUDGET 64
-/* What a request costs beside its bytes, so that tiny ones are no way around the rate. */
-#define RNG_REQUEST_COST 64u
+/* What a request costs at least, so that tiny ones are no way around the rate: Linux's size. */
+#define RNG_MIN_COST 64u
 
 struct rng {
 	struct virtio_dev dev;
@@ -65,7 +65,7 @@ static uint32_t fill(const struct chain *c, size_t len)
 static bool serve(struct rng *r)
 {
 	size_t len = MIN(r->chain.in_len, VIRTIO_RNG_MAX_REQUEST);
-	uint64_t cost = len + RNG_REQUEST_COST;
+	uint64_t cost = MAX(len, RNG_MIN_COST);
 	uint64_t now = io_now_ns();
 	if (!ratelimit_take(&r->limit, cost, now)) {
 		virtqueue_unpop(&r->dev.vq[0]);

@@ -375,6 +375,8 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 	int ret = vcpus_stop(&m.cpus, STOP_MS);
 	if (ret < 0)
 		log_warn("a CPU's thread does not end");
+	else
+		r->cpus_started = kvm_vcpus_started(&m.vm);
 	r->left_ns = io_now_ns();
 	r->entered_ns = m.entered_ns;
 	guest_serial_drain(&v->serial);
