@@ -22,7 +22,12 @@ OPT ?= -O2 -g
 BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DMAYFLY_VERSION='"$(VERSION)"' -MMD -MP \
 	-Iruntime -I$(BUILD)/gen -I. -Ijailer
 CFLAGS_ALL = $(BASE_CFLAGS) $(OPT) $(WARN) $(HARDEN) $(CFLAGS)
-LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+LINK_SAFE := -Wl,-z,relro,-z,now,-z,noexecstack
+LDFLAGS_ALL = -pie $(LINK_SAFE) $(LDFLAGS)
+# The machine's own processes: no libraries to be found, mapped and relocated at each start.
+STATIC ?= -static-pie
+LDFLAGS_STATIC = $(STATIC) $(LINK_SAFE) $(LDFLAGS)
+PROTOBUF_STATIC = $(if $(STATIC),-l:libprotobuf-c.a,-lprotobuf-c)
 
 GEN_C := $(BUILD)/gen/proto/agent.pb-c.c $(BUILD)/gen/proto/config.pb-c.c
 GEN_H := $(GEN_C:.c=.h)
@@ -89,15 +94,15 @@ $(BUILD)/mayfly: $(CLI_OBJ)
 
 $(BUILD)/mayfly-vmm: $(VMM_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -pthread -o $@ $^ -lprotobuf-c
+	$(Q)$(CC) $(LDFLAGS_STATIC) -pthread -o $@ $^ $(PROTOBUF_STATIC)
 
 $(BUILD)/mayfly-fs: $(FS_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lprotobuf-c
+	$(Q)$(CC) $(LDFLAGS_STATIC) -o $@ $^ $(PROTOBUF_STATIC)
 
 $(BUILD)/mayfly-jailer: $(JAILER_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lprotobuf-c
+	$(Q)$(CC) $(LDFLAGS_STATIC) -o $@ $^ $(PROTOBUF_STATIC)
 
 # Static: it is the only file in the guest's init image. Stripped: the guest unpacks every byte.
 $(BUILD)/guest/mayfly-init: $(INIT_OBJ)
@@ -216,7 +221,7 @@ bench: all
 
 # The programs themselves with sanitizers, in a build directory of their own.
 asan:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT="-O1 -g" \
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT="-O1 -g" STATIC= \
 		HARDEN="$(SAN) -fPIE" LDFLAGS="$(SAN)" programs $(BUILD)/asan/guest/init.cpio
 	@for f in vmlinux bzImage; do ln -f $(BUILD)/guest/$$f $(BUILD)/asan/guest/$$f 2>/dev/null || true; done
 

@@ -152,11 +152,8 @@ static uint8_t data_read(struct rtc *r)
 
 static void data_write(struct rtc *r, uint8_t v)
 {
-	uint8_t index = r->index;
-	if (index == REG_A)
-		r->cmos[REG_A] = v & (uint8_t)~A_UIP;
-	else if (!is_clock(index) && (index < REG_B || index > REG_D))
-		r->cmos[index] = v;
+	/* What lies under the clock and the other registers is never read. */
+	r->cmos[r->index] = r->index == REG_A ? v & (uint8_t)~A_UIP : v;
 }
 
 void rtc_read(void *arg, uint64_t off, void *data, unsigned len)

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #define API_VERSION 12
-/* What this engine can't live without. */
+/* What this engine can't live without, asked for only when something failed: the usual start makes
+ * no call that could go without saying. */
 static const struct {
 	int cap;
 	const char *name;
@@ -20,25 +21,35 @@ static const struct {
 	{KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
 	{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
 	{KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
+	{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"},
 	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
 	{KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
 	{KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
-	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+	{KVM_CAP_PIT2, "KVM_CAP_PIT2"},
 };
 
-static int check_capabilities(struct kvm_vm *vm, struct err *e)
+static int failed(const struct kvm_vm *vm, struct err *e, const char *what)
 {
+	int code = errno;
 	int version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 	if (version != API_VERSION)
-		return err_set(e, ENOTSUP, "KVM has API version %d, mayfly needs %d", version,
-			       API_VERSION);
+		return err_set(e, ENOTSUP, "this host's KVM has API version %d, mayfly needs %d",
+			       version, API_VERSION);
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (ioctl(vm->fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
+		if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
 			return err_set(e, ENOTSUP, "this host's KVM lacks %s (use --engine tcg)",
 				       needed[i].name);
-	vm->tsc_deadline = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-	int max = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-	vm->max_vcpus = max > 0 ? (unsigned)max : 4;
+	return err_errno(e, code, "%s", what);
+}
+
+static int read_limits(struct kvm_vm *vm, struct err *e)
+{
+	/* Without it a CPU that is about to enter the guest can't be stopped for certain. */
+	if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
+		return err_set(e, ENOTSUP,
+			       "this host's KVM lacks KVM_CAP_IMMEDIATE_EXIT (use --engine tcg)");
+	vm->tsc_deadline =
+		ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	int len = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (len < (int)sizeof(struct kvm_run))
 		return err_set(e, ENOTSUP, "KVM names %d bytes for a CPU's shared page", len);
@@ -52,11 +63,11 @@ static int create_interrupts(struct kvm_vm *vm, const struct kvm_options *opt, s
 	uint64_t identity = LAYOUT_IDENTITY_MAP;
 	if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
 	    ioctl(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)LAYOUT_TSS) < 0)
-		return err_errno(e, errno, "can't place KVM's own pages");
+		return failed(vm, e, "can't place KVM's own pages");
 	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return err_errno(e, errno, "can't make the interrupt controllers");
+		return failed(vm, e, "can't make the interrupt controllers");
 	if (opt->pit && ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
-		return err_errno(e, errno, "can't make the interval timer");
+		return failed(vm, e, "can't make the interval timer");
 	return 0;
 }
 
@@ -68,8 +79,8 @@ int kvm_open(struct kvm_vm *vm, int kvm_fd, const struct kvm_options *opt, struc
 		vm->fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0)
-		return err_errno(e, errno, "can't create a virtual machine");
-	int ret = check_capabilities(vm, e);
+		return failed(vm, e, "can't create a virtual machine");
+	int ret = read_limits(vm, e);
 	return ret < 0 ? ret : create_interrupts(vm, opt, e);
 }
 
@@ -94,7 +105,7 @@ int kvm_set_memory(struct kvm_vm *vm, const struct gmem *m, struct err *e)
 			.userspace_addr = (uintptr_t)m->region[i].host,
 		};
 		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
-			return err_errno(e, errno, "can't give the machine its memory");
+			return failed(vm, e, "can't give the machine its memory");
 	}
 	return 0;
 }
@@ -103,7 +114,7 @@ int kvm_irqfd(struct kvm_vm *vm, int event_fd, unsigned gsi, struct err *e)
 {
 	struct kvm_irqfd r = {.fd = (uint32_t)event_fd, .gsi = gsi};
 	if (ioctl(vm->fd, KVM_IRQFD, &r) < 0)
-		return err_errno(e, errno, "can't wire interrupt %u", gsi);
+		return failed(vm, e, "can't wire an interrupt");
 	return 0;
 }
 
@@ -117,7 +128,6 @@ int kvm_ioeventfd(struct kvm_vm *vm, int event_fd, uint64_t addr, uint32_t value
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 	if (ioctl(vm->fd, KVM_IOEVENTFD, &r) < 0)
-		return err_errno(e, errno, "can't wire the notification at 0x%llx",
-				 (unsigned long long)addr);
+		return failed(vm, e, "can't wire a notification");
 	return 0;
 }

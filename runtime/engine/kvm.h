@@ -23,7 +23,6 @@ struct kvm_vm {
 	bool tsc_deadline;
 	struct kvm_vcpu vcpu[VCPU_MAX];
 	unsigned n;
-	unsigned max_vcpus;
 	size_t run_len;
 };
 

@@ -48,13 +48,23 @@ static int set_registers(const struct kvm_vcpu *c, const struct kvm_entry *entry
 	return 0;
 }
 
+static int cpu_failed(const struct kvm_vm *vm, unsigned id, struct err *e)
+{
+	int code = errno;
+	int max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	if (code == EINVAL && max > 0 && id >= (unsigned)max)
+		return err_set(e, EINVAL, "this host's KVM can have %d CPUs at most (see --cpus)",
+			       max);
+	return err_errno(e, code, "can't make CPU %u", id);
+}
+
 static int add_vcpu(struct kvm_vm *vm, struct kvm_cpuid2 *cpuid, unsigned id, unsigned n,
 		    struct err *e)
 {
 	struct kvm_vcpu *c = &vm->vcpu[id];
 	*c = (struct kvm_vcpu){.fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id)};
 	if (c->fd < 0)
-		return err_errno(e, errno, "can't make CPU %u", id);
+		return cpu_failed(vm, id, e);
 	vm->n++;
 	int ret = map_run(vm, c, e);
 	if (ret < 0)
@@ -69,9 +79,8 @@ static int add_vcpu(struct kvm_vm *vm, struct kvm_cpuid2 *cpuid, unsigned id, un
 int kvm_add_vcpus(struct kvm_vm *vm, unsigned n, const struct kvm_entry *entry, struct err *e)
 {
 	size_t size = sizeof(struct kvm_cpuid2) + KVM_CPUID_MAX * sizeof(struct kvm_cpuid_entry2);
-	if (n == 0 || n > VCPU_MAX || n > vm->max_vcpus)
-		return err_set(e, EINVAL, "%u CPUs: this host's KVM can have 1 to %u", n,
-			       MIN(vm->max_vcpus, (unsigned)VCPU_MAX));
+	if (n == 0 || n > VCPU_MAX)
+		return err_set(e, EINVAL, "%u CPUs: a machine can have 1 to %u", n, VCPU_MAX);
 	AUTO_FREE struct kvm_cpuid2 *cpuid = calloc(1, size);
 	if (!cpuid)
 		return err_errno(e, ENOMEM, "can't read what the host's CPU is");

@@ -152,7 +152,10 @@ static void *thread_main(void *arg)
 	struct vcpus *s = c->set;
 	struct vcpu_exit x = {.kind = VCPU_EXIT_KICK};
 	enum vcpus_want want;
+	char name[16];
 	current = c;
+	snprintf(name, sizeof(name), "vcpu%u", c->id);
+	pthread_setname_np(pthread_self(), name);
 	while ((want = atomic_load(&s->want)) != VCPUS_STOP) {
 		/* An access is complete, and the registers true, only after the next run: while
 		 * interrupted that does nothing else. */
@@ -178,13 +181,10 @@ int vcpus_start(struct vcpus *s)
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; ret == 0 && i < s->n; i++) {
 		struct vcpu *c = &s->cpu[i];
-		char name[16];
 		ret = -pthread_create(&c->thread, NULL, thread_main, c);
 		if (ret < 0)
 			break;
 		c->started = true;
-		snprintf(name, sizeof(name), "vcpu%u", i);
-		pthread_setname_np(c->thread, name);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return ret;

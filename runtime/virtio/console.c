@@ -38,7 +38,6 @@ struct console {
 	struct virtio_dev dev;
 	struct virtio_console_io io;
 	struct evsource timer;
-	bool waiting; /* the timer is armed, and serves the queues next */
 	bool blocked; /* the host has no room for output */
 	bool refused; /* the host waits for room for input */
 	struct ratelimit limit;
@@ -60,7 +59,6 @@ static void arm(struct console *c, uint64_t ns)
 		.it_value.tv_nsec = (long)(ns % 1000000000u),
 	};
 	timerfd_settime(c->timer.fd, 0, &its, NULL);
-	c->waiting = ns > 0;
 }
 
 /*
@@ -116,7 +114,7 @@ static void pump_tx(struct console *c)
 {
 	struct virtqueue *vq = &c->dev.vq[CONSOLE_TXQ];
 	unsigned budget = CONSOLE_BUDGET;
-	if (c->waiting || c->blocked || c->dev.needs_reset || !vq->started)
+	if (c->blocked || c->dev.needs_reset || !vq->started)
 		return;
 	virtqueue_quiet(vq, true);
 	while (next_chain(c, CONSOLE_TXQ)) {
@@ -155,9 +153,8 @@ static void pump_rx(struct console *c)
 	while (c->in_len > 0 && next_chain(c, CONSOLE_RXQ)) {
 		virtqueue_push(vq, c->chain.head, fill_chain(c));
 		if (--budget == 0) {
-			/* A timer that output waits for comes soon enough. */
-			if (!c->waiting)
-				arm(c, 1);
+			/* Output that waits for the same timer then finds that it has to go on. */
+			arm(c, 1);
 			break;
 		}
 	}
@@ -176,7 +173,6 @@ static void on_timer(struct evsource *src, uint32_t events)
 	(void)events;
 	ssize_t got = read(src->fd, &n, sizeof(n));
 	(void)got;
-	c->waiting = false;
 	pump_rx(c);
 	pump_tx(c);
 }

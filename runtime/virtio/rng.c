@@ -22,7 +22,6 @@
 struct rng {
 	struct virtio_dev dev;
 	struct evsource timer;
-	bool waiting; /* the timer is armed, and serves the queue next */
 	struct ratelimit limit;
 	struct chain chain;
 };
@@ -39,7 +38,6 @@ static void arm(struct rng *r, uint64_t ns)
 		.it_value.tv_nsec = (long)(ns % 1000000000u),
 	};
 	timerfd_settime(r->timer.fd, 0, &its, NULL);
-	r->waiting = ns > 0;
 }
 
 /* Fills the first len bytes of the writable part; returns how many it was. */
@@ -112,17 +110,14 @@ static void on_timer(struct evsource *src, uint32_t events)
 	(void)events;
 	ssize_t got = read(src->fd, &n, sizeof(n));
 	(void)got;
-	r->waiting = false;
 	if (!r->dev.needs_reset)
 		pump(r);
 }
 
 static void rng_queue_kick(struct virtio_dev *dev, unsigned q)
 {
-	struct rng *r = rng_of(dev);
 	(void)q;
-	if (!r->waiting)
-		pump(r);
+	pump(rng_of(dev));
 }
 
 /* The bucket stays as it is: a reset is no way to a new burst. */

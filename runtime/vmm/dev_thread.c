@@ -22,6 +22,7 @@ static void on_gone(struct vhost_user *vu, void *arg)
 static void *thread_main(void *arg)
 {
 	struct dev_thread *t = arg;
+	pthread_setname_np(pthread_self(), t->name);
 	int ret = evloop_run(&t->loop);
 	if (ret < 0) {
 		log_error("device thread: %s", strerror(-ret));
@@ -46,13 +47,13 @@ int dev_thread_start(struct dev_thread *t, struct virtio_dev *dev, int sock, con
 	int ret = sock < 0 ? 0 : vhost_user_start(&t->vu, dev, sock, on_gone, t);
 	if (ret < 0)
 		return ret;
+	t->name = name;
 	ret = pthread_create(&t->thread, NULL, thread_main, t);
 	if (ret > 0) {
 		if (t->vu.dev)
 			vhost_user_stop(&t->vu);
 		return -ret;
 	}
-	pthread_setname_np(t->thread, name);
 	return 0;
 }
 

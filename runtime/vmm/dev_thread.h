@@ -11,6 +11,7 @@ struct dev_thread {
 	struct evloop loop;
 	struct vhost_user vu;
 	pthread_t thread;
+	const char *name;
 	int gone_fd; /* eventfd, readable when the front end is gone; vu.why then says why */
 	int why;     /* after the end: -errno if the loop failed */
 };
@@ -21,6 +22,7 @@ int dev_thread_init(struct dev_thread *t);
 /*
  * dev_thread_start() - runs the loop; with sock, serves dev on it until the front end is gone.
  * @sock: a vhost-user socket, or -1: the device has another transport, and its thread no end
+ * @name: of the thread, at most 15 bytes, not copied
  * The device belongs to the thread until dev_thread_join().
  */
 int dev_thread_start(struct dev_thread *t, struct virtio_dev *dev, int sock, const char *name);
