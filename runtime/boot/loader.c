@@ -57,18 +57,16 @@ static int refuse(const char *name, const uint8_t *head, size_t len, struct err 
 			return err_set(e, ENOEXEC,
 				       "kernel '%s' is neither an ELF vmlinux nor a bzImage but %s",
 				       name, others[i].what);
-	uint8_t first[4] = {0};
-	memcpy(first, head, MIN(len, sizeof(first)));
 	return err_set(e, ENOEXEC,
 		       "kernel '%s' is neither an ELF vmlinux nor a bzImage:"
 		       " it starts with the bytes %02x %02x %02x %02x",
-		       name, first[0], first[1], first[2], first[3]);
+		       name, head[0], head[1], head[2], head[3]);
 }
 
 int boot_load_kernel(struct gmem *m, int fd, const char *name, enum boot_protocol want,
 		     struct boot_kernel *out, struct err *e)
 {
-	uint8_t head[HEAD_MAX];
+	uint8_t head[HEAD_MAX] = {0};
 	uint64_t size;
 	int ret = boot_file_size(fd, "kernel", name, &size, e);
 	if (ret < 0)

@@ -14,7 +14,7 @@
  */
 int ram_map(struct gmem *m, uint64_t size, struct err *e);
 
-/* ram_advise() - keeps the memory out of core dumps; after everything is loaded. */
+/* ram_advise() - out of core dumps, in huge pages where it can be; after everything is loaded. */
 void ram_advise(const struct gmem *m);
 
 #endif

@@ -75,7 +75,7 @@ guest_is shm "[2, 4, 6]" "shared memory and semaphores between processes"
 guest_is lo "over lo" "TCP over lo"
 now=$(date +%s)
 drift=$((now - $(val date)))
-[ "${drift#-}" -le 20 ] && pass "the clock is the host's" || fail "the clock is the host's ($drift s off)"
+[ "${drift#-}" -le "$(scaled 20)" ] && pass "the clock is the host's" || fail "the clock is the host's ($drift s off)"
 [ "$(val urandom)" -gt 99000 ] && pass "/dev/urandom is random" || fail "/dev/urandom is random"
 is "$(ls "$W")" "$(printf '%s\n' hello hello32 numbers repo script.sh | while read -r f; do [ -e "$f" ] && echo "$f"; done)" \
 	"nothing of it is on the host"

@@ -88,7 +88,7 @@ for who in own 0; do
 	guest_is hostname mayfly "$as: not the host's name"
 	like "$(val etchost)" "^(mayfly)?$" "$as: not in /etc/hostname either"
 	isnt "$(val bootid)" "$(cat /proc/sys/kernel/random/boot_id)" "$as: not the host's boot id"
-	below "$(val uptime)" 30 "$as: not the host's uptime"
+	below "$(val uptime)" "$(scaled 30)" "$as: not the host's uptime"
 	unlike "$(val types) $(val mounts)" "ext4|xfs|btrfs|9p|nfs|/dev/[a-z]" "$as: no file system of the host's"
 	unlike "$(val cmdline)" "$W|$HOME|$(id -un 2>/dev/null || echo no-name)@" "$as: the kernel's command line tells nothing of the host"
 	guest_is modules 0 "$as: no kernel modules"

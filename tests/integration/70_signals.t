@@ -16,7 +16,7 @@ watch --part mayfly --signal USR1 --signal TERM -- -- sh -c "trap 'echo usr1' US
 is "$rc/$(out | tr '\n' ' ')" "8/started usr1 term " "SIGUSR1, then SIGTERM"
 watch --part mayfly --signal INT --signal INT -- -- sh -c "trap 'echo ignored' INT; $loop"
 is "$rc/$(verdict reason)/$(verdict signal)" "130/interrupted/2" "a second SIGINT kills the machine"
-below "$ms" 3000 "at once ($ms ms from the first)"
+soon "$ms" 3000 "at once ($ms ms from the first)"
 is "$left" "" "and nothing is left"
 watch --part mayfly --signal TERM --signal TERM --signal INT --signal INT -- -- sh -c "trap '' TERM; trap '' INT; $loop"
 is "$rc" 130 "SIGTERM twice does not, SIGINT twice does"
@@ -26,7 +26,7 @@ for s in INT TERM HUP; do
 done
 watch --part mayfly --signal INT --when start --delay 200 -- -- sh -c 'sleep 20'
 is "$rc/$(verdict reason)/$(verdict signal)" "130/interrupted/2" "SIGINT during the boot ends it"
-below "$ms" 2500 "at once ($ms ms)"
+soon "$ms" 2500 "at once ($ms ms)"
 is "$left" "" "and nothing is left"
 watch --part mayfly --signal STOP --signal CONT -- -- sh -c 'echo started; sleep 1.2; echo still; exit 9'
 is "$rc/$(sed -n 2p "$T/out")" "9/still" "mayfly stopped and continued: the run goes on"
@@ -34,7 +34,7 @@ is "$rc/$(sed -n 2p "$T/out")" "9/still" "mayfly stopped and continued: the run 
 cat >term.py <<'PY'
 # Runs a command on a terminal, answers patterns with keys: term.py TIMEOUT [PATTERN KEYS]... -- CMD
 import os, pty, select, signal, sys, termios, time
-end = time.monotonic() + float(sys.argv[1])
+end = time.monotonic() + float(sys.argv[1]) * int(os.environ["MAYFLY_TIME_SCALE"])
 cut = sys.argv.index("--")
 steps = [(sys.argv[i].encode(), sys.argv[i + 1].encode().decode("unicode_escape").encode())
          for i in range(2, cut, 2)]
@@ -69,7 +69,7 @@ print("status=%d" % (os.waitstatus_to_exitcode(status)))
 print("terminal=%s" % ("same" if same else "changed"))
 sys.stdout.write("text=" + repr(text) + "\n")
 PY
-term() { timeout -k 5 60 /usr/bin/python3 term.py "$@" >"$T/out" 2>"$T/err"; rc=$?; }
+term() { timeout -k 5 "$(scaled 60)" /usr/bin/python3 term.py "$@" >"$T/out" 2>"$T/err"; rc=$?; }
 run=("$MAYFLY" run --engine "$MAYFLY_ENGINE")
 term 30 started '\x03' -- "${run[@]}" -- sh -c "trap 'echo got-INT; exit 34' INT; $loop"
 guest_is status 34 "Ctrl-C in a terminal reaches the command"

@@ -8,7 +8,10 @@ cat >stuck.py <<'PY'
 import ctypes, fcntl, os, pty, signal, subprocess, sys, termios, time
 
 MODE, RUN = sys.argv[1], [sys.argv[2], "run", "--engine", sys.argv[3]]
+SCALE = int(os.environ["MAYFLY_TIME_SCALE"])
 TICK = os.sysconf("SC_CLK_TCK")
+# The process that runs the guest.
+GUEST = b"mayfly-vmm" if sys.argv[3] == "kvm" else b"qemu-system"
 
 
 def stat(pid):
@@ -42,7 +45,7 @@ def part(p, name):
 
 
 def wait_until(seconds, what, condition):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SCALE
     while not condition():
         if time.monotonic() > end:
             sys.exit("waited too long for %s" % what)
@@ -57,9 +60,9 @@ def contains(path, text):
 def quiet(pid):
     """Whether a process needed next to nothing for a while."""
     before = stat(pid)
-    time.sleep(0.3)
+    time.sleep(0.3 * SCALE)
     after = stat(pid)
-    return not before or not after or after[2] - before[2] < 0.04
+    return not before or not after or after[2] - before[2] < 0.04 * SCALE
 
 
 def start(options, command, **how):
@@ -71,7 +74,7 @@ def start(options, command, **how):
 def end_of(p, since, seconds):
     """Prints the status, as a shell gives it, and the time from then on."""
     try:
-        status = p.wait(timeout=max(0, since + seconds - time.monotonic()))
+        status = p.wait(timeout=max(0, since + seconds * SCALE - time.monotonic()))
         print("status=%d" % (128 - status if status < 0 else status))
     except subprocess.TimeoutExpired:
         print("status=hung")
@@ -81,7 +84,7 @@ def end_of(p, since, seconds):
 def supervisor():
     _, w = pipe = os.pipe()
     t0 = time.monotonic()
-    p = start(["--timeout", "6s"],
+    p = start(["--timeout", "%ds" % (6 * SCALE)],
               ["sh", "-c", "head -c 150000 /dev/zero; echo written >&2; sleep 60"], stdout=w)
     wait_until(5.5, "the command", lambda: contains("stderr", b"written"))
     os.kill(part(p, b"mayfly-jailer"), signal.SIGKILL)
@@ -93,8 +96,8 @@ def unread():
     _, w = pipe = os.pipe()
     p = start([], ["sh", "-c", "head -c 150000 /dev/zero; echo done >&2"], stdout=w)
     wait_until(20, "the command", lambda: contains("stderr", b"done"))
-    qemu = part(p, b"qemu-system")
-    wait_until(5, "its end", lambda: quiet(qemu))
+    guest = part(p, GUEST)
+    wait_until(5, "its end", lambda: quiet(guest))
     print("waits=%d" % (p.poll() is None))
     t0 = time.monotonic()
     p.send_signal(signal.SIGTERM)
@@ -126,7 +129,7 @@ def background():
     wait_until(20, "the guest", lambda: contains("stderr", b"the guest is ready"))
     print("behind=%d" % (os.tcgetpgrp(slave) not in (0, p.pid)))
     os.write(master, b"a line\n")
-    wait_until(5, "cat", lambda: quiet(part(p, b"qemu-system")))
+    wait_until(5, "cat", lambda: quiet(part(p, GUEST)))
     before, states, end = stat(p.pid)[2], set(), time.monotonic() + 3
     while time.monotonic() < end:
         states.add(stat(p.pid)[1])
@@ -160,7 +163,7 @@ def clean_up():
 
 def left():
     """What still runs 2 s after mayfly's end."""
-    end = time.monotonic() + 2
+    end = time.monotonic() + 2 * SCALE
     while descendants(os.getpid()) and time.monotonic() < end:
         time.sleep(0.02)
     return len(descendants(os.getpid()))
@@ -181,7 +184,7 @@ PY
 # scenario MODE: fills $T/out and $T/err
 scenario() {
 	: >stderr
-	timeout -k 5 40 /usr/bin/python3 stuck.py "$1" "$MAYFLY" "$MAYFLY_ENGINE" >"$T/out" 2>"$T/err" </dev/null
+	timeout -k 5 "$(scaled 40)" /usr/bin/python3 stuck.py "$1" "$MAYFLY" "$MAYFLY_ENGINE" >"$T/out" 2>"$T/err" </dev/null
 	rc=$? ms=$(val ms)
 	tail -c 300 stderr >>"$T/err"
 }
@@ -189,26 +192,26 @@ scenario() {
 ## Output that nobody reads
 scenario supervisor
 like "$(val status)" '^[1-9][0-9]*$' "the supervisor is killed, output is stuck: the run ends ($(val status))"
-below "${ms:-99999}" 9000 "within 3 s of its deadline of 6 s ($ms ms)"
+soon "${ms:-99999}" 9000 "within 3 s of its deadline of 6 s ($ms ms)"
 guest_is left 0 "and nothing is left"
 scenario unread
 guest_is waits 1 "the command has ended: its output waits for the reader"
 guest_is status 143 "SIGTERM ends that, and lost output is no success"
-below "${ms:-99999}" 3000 "within 3 s ($ms ms)"
+soon "${ms:-99999}" 3000 "within 3 s ($ms ms)"
 guest_is left 0 "and nothing is left"
 
 ## Signals before the command's program runs
 for i in 1 2 3; do
 	scenario early
 	guest_is status 143 "a signal as soon as the guest is ready is not lost, $i of 3"
-	below "${ms:-99999}" 10000 "and prompt ($ms ms)"
+	soon "${ms:-99999}" 10000 "and prompt ($ms ms)"
 done
 
 ## The background of a terminal
 scenario background
 guest_is behind 1 "another process group is in the foreground"
 cpu=$(val cpu_ms)
-below "${cpu:-99999}" 300 "3 s beside a line for the background cost next to nothing ($cpu ms)"
+soon "${cpu:-99999}" 300 "3 s beside a line for the background cost next to nothing ($cpu ms)"
 guest_is stopped 0 "mayfly is not stopped"
 guest_is early 0 "the line is not read from the background"
 like "$(val arrived)" '^[0-9]+$' "it arrives from the foreground ($(val arrived) ms)"
@@ -233,7 +236,7 @@ like "$(err)" "note: .*home directory" "which a note says"
 # The same with the home of another account, which only a list of accounts of our own can have.
 cat >elsewhere.sh <<'SH'
 mount --bind "$1/passwd" /etc/passwd || exit 77
-cd "$1/x/real" && shift && HOME=/nonexistent exec timeout 30 "$@"
+cd "$1/x/real" && shift && HOME=/nonexistent exec timeout $((30 * MAYFLY_TIME_SCALE)) "$@"
 SH
 what="nor if it is another account's home, behind a link"
 if ! is_root; then

@@ -9,13 +9,13 @@ by() {
 	while [ "$1" != -- ]; do prefix+=("$1"); shift; done
 	shift
 	t0=$(now_ms)
-	timeout -k 5 30 "${prefix[@]}" "${run[@]}" --status-fd 9 "$@" </dev/null >"$T/out" 2>"$T/err" 9>"$T/verdict"
+	timeout -k 5 "$(scaled 30)" "${prefix[@]}" "${run[@]}" --status-fd 9 "$@" </dev/null >"$T/out" 2>"$T/err" 9>"$T/verdict"
 	rc=$? ms=$(($(now_ms) - t0))
 }
 for s in CHLD PIPE INT TERM; do
 	by perl -e '$SIG{shift @ARGV} = "IGNORE"; exec @ARGV' $s -- -- sh -c 'echo hi; exit 4'
 	is "$rc/$(out)" "4/hi" "SIG$s ignored by the caller"
-	below "$ms" 8000 "no delay by that ($ms ms)"
+	soon "$ms" 8000 "no delay by that ($ms ms)"
 done
 by /usr/bin/python3 -c 'import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -44,14 +44,14 @@ exec 50<"$MAYFLY" 88<"$MAYFLY" 52<"$MAYFLY" 10<"$MAYFLY"
 by -- -- sh -c 'ls /proc/self/fd | wc -l'
 is "$rc/$(out)" "0/4" "open descriptors of the caller do not matter"
 exec 50<&- 88<&- 52<&- 10<&-
-timeout 30 "${run[@]}" -- cat </ >"$T/out" 2>"$T/err"
+timeout "$(scaled 30)" "${run[@]}" -- cat </ >"$T/out" 2>"$T/err"
 rc=$?
 like "$rc" "^(0|1|125)$" "a directory as standard input ends ($rc)"
 echo first >appended
-timeout 30 "${run[@]}" -- echo second >>appended 2>"$T/err" </dev/null
+timeout "$(scaled 30)" "${run[@]}" -- echo second >>appended 2>"$T/err" </dev/null
 is "$(tr '\n' ' ' <appended)" "first second " "output is appended where the caller said so"
 printf 'a\nb\nc\n' >three
-(read -r x; timeout 30 "${run[@]}" -- cat; echo "first $x") <three >"$T/out" 2>"$T/err"
+(read -r x; timeout "$(scaled 30)" "${run[@]}" -- cat; echo "first $x") <three >"$T/out" 2>"$T/err"
 is "$(tr '\n' ' ' <"$T/out")" "b c first a " "input is read from where the caller left it"
 
 # Flags of descriptors that others share are as before afterwards.
@@ -65,22 +65,22 @@ during = flags(r), flags(w2)
 os.close(w); p.wait()
 print("during=%d,%d" % during); print("after=%d,%d" % (flags(r), flags(w2)))
 PY
-timeout 30 /usr/bin/python3 flags.py "${run[@]}" -- cat >"$T/out" 2>"$T/err"
+timeout "$(scaled 30)" /usr/bin/python3 flags.py "${run[@]}" -- cat >"$T/out" 2>"$T/err"
 guest_is after 0,0 "pipes shared with the caller are blocking as before"
 diag "measured: O_NONBLOCK on the caller's pipes during the run: $(val during)"
 
 ln -s "$MAYFLY" link
-timeout 30 ./link run --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null
+timeout "$(scaled 30)" ./link run --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null
 is "$(out)" hi "started through a symbolic link"
-(cd "$(dirname "$MAYFLY")" && timeout 30 ./mayfly run --no-cwd --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null)
+(cd "$(dirname "$MAYFLY")" && timeout "$(scaled 30)" ./mayfly run --no-cwd --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null)
 is "$(out)" hi "started by a relative path"
 mkdir -p inst/bin inst/lib/mayfly
 cp -r "$(dirname "$MAYFLY")/guest" inst/lib/mayfly/guest 2>/dev/null
 cp "$(dirname "$MAYFLY")"/mayfly-* inst/lib/mayfly/ && cp "$MAYFLY" inst/bin/
-timeout 30 inst/bin/mayfly run --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null
+timeout "$(scaled 30)" inst/bin/mayfly run --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null
 is "$(out)" hi "installed as bin and lib/mayfly"
 rm inst/lib/mayfly/mayfly-vmm
-timeout 30 inst/bin/mayfly run --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null
+timeout "$(scaled 30)" inst/bin/mayfly run --engine "$MAYFLY_ENGINE" -- echo hi >"$T/out" 2>"$T/err" </dev/null
 is "$?" 125 "half an installation: 125"
 like "$(err)" "mayfly-vmm" "the message names what is missing"
 rm -rf inst
@@ -96,12 +96,12 @@ else
 	is "$(out)" hi "without XDG_RUNTIME_DIR"
 	is "$(stat -c %a tmp/mayfly-* 2>/dev/null)" 700 "its state directory is the user's alone"
 	rm -rf tmp/mayfly-* && mkdir -m 777 "tmp/mayfly-$(id -u)"
-	env -u XDG_RUNTIME_DIR TMPDIR="$W/tmp" timeout 30 "${run[@]}" -- echo hi </dev/null >"$T/out" 2>"$T/err"
+	env -u XDG_RUNTIME_DIR TMPDIR="$W/tmp" timeout "$(scaled 30)" "${run[@]}" -- echo hi </dev/null >"$T/out" 2>"$T/err"
 	is "$?" 125 "one that others can write to is refused"
 	rm -rf tmp/mayfly-* && ln -s "$W" "tmp/mayfly-$(id -u)"
-	env -u XDG_RUNTIME_DIR TMPDIR="$W/tmp" timeout 30 "${run[@]}" -- echo hi </dev/null >"$T/out" 2>"$T/err"
+	env -u XDG_RUNTIME_DIR TMPDIR="$W/tmp" timeout "$(scaled 30)" "${run[@]}" -- echo hi </dev/null >"$T/out" 2>"$T/err"
 	is "$?" 125 "a symbolic link in its place, too"
-	env XDG_RUNTIME_DIR=/not/there timeout 30 "${run[@]}" -- echo hi </dev/null >"$T/out" 2>"$T/err"
+	env XDG_RUNTIME_DIR=/not/there timeout "$(scaled 30)" "${run[@]}" -- echo hi </dev/null >"$T/out" 2>"$T/err"
 	like "$?" "^(0|125)$" "XDG_RUNTIME_DIR that is not there"
 fi
 

@@ -6,6 +6,8 @@
 # removed at the end, however that comes. From the runner (or the caller) come
 #   MAYFLY         the program under test (default: build/mayfly of this checkout)
 #   MAYFLY_ENGINE  what --engine gets (default: tcg)
+#   MAYFLY_TIME_SCALE  how many times as slow as usual this host may be (default: 1; the rig: more):
+#                  multiplies time limits, divides amounts of data
 #   TEST_BIN       directory with the compiled tests/guest/*.c (default: compiled here when needed)
 
 LC_ALL=C.UTF-8
@@ -13,8 +15,9 @@ export LC_ALL
 TEST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 : "${MAYFLY:=$TEST_DIR/../build/mayfly}"
 : "${MAYFLY_ENGINE:=tcg}"
+: "${MAYFLY_TIME_SCALE:=1}"
 MAYFLY=$(realpath "$MAYFLY")
-export MAYFLY MAYFLY_ENGINE TEST_DIR
+export MAYFLY MAYFLY_ENGINE MAYFLY_TIME_SCALE TEST_DIR
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/mayfly-t.XXXXXX") || exit 99
 T=$(realpath "$T")
@@ -87,6 +90,8 @@ unlike() {
 below() {
 	if [ "$1" -lt "$2" ]; then pass "$3"; else fail "$3"; diag "$1 is not below $2"; fi
 }
+# soon MS LIMIT DESCRIPTION: below, with a limit that grows on slow hosts
+soon() { below "$1" "$(scaled "$2")" "$3"; }
 # yes DESCRIPTION COMMAND...
 yes_if() {
 	local what=$1
@@ -100,11 +105,15 @@ done_testing() {
 }
 skip_all() { echo "1..0 # skip $1"; exit 0; }
 
+# scaled TIME: what stands for that time on this host; fewer AMOUNT: likewise, of data
+scaled() { echo $(($1 * MAYFLY_TIME_SCALE)); }
+fewer() { echo $(($1 / MAYFLY_TIME_SCALE)); }
+
 now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
 
 # wait_until SECONDS COMMAND...: polls until the command succeeds
 wait_until() {
-	local end=$(($(now_ms) + $1 * 1000))
+	local end=$(($(now_ms) + $1 * 1000 * MAYFLY_TIME_SCALE))
 	shift
 	until "$@"; do
 		[ "$(now_ms)" -lt "$end" ] || return 1
@@ -118,7 +127,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 vm() {
 	local t0
 	t0=$(now_ms)
-	timeout -k 5 "${VM_LIMIT:-60}" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --status-fd 9 "$@" \
+	timeout -k 5 "$(scaled "${VM_LIMIT:-60}")" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --status-fd 9 "$@" \
 		<"${VM_IN:-/dev/null}" >"$T/out" 2>"$T/err" 9>"$T/verdict"
 	rc=$?
 	ms=$(($(now_ms) - t0))
@@ -160,8 +169,8 @@ watch() {
 	while [ "$1" != -- ]; do opts+=("$1"); shift; done
 	shift
 	: >"$T/verdict"
-	timeout -k 5 120 /usr/bin/python3 "$TEST_DIR/lib/watch.py" --out "$T/out" --err "$T/err" \
-		--verdict "$T/verdict" --in "${VM_IN:-/dev/null}" --limit "${VM_LIMIT:-40}" "${opts[@]}" \
+	timeout -k 5 "$(scaled 120)" /usr/bin/python3 "$TEST_DIR/lib/watch.py" --out "$T/out" --err "$T/err" \
+		--verdict "$T/verdict" --in "${VM_IN:-/dev/null}" --limit "$(scaled "${VM_LIMIT:-40}")" "${opts[@]}" \
 		-- "$MAYFLY" run --engine "$MAYFLY_ENGINE" --status-fd 9 "$@" >"$T/watch"
 	rc=$(sed -n 's/^rc=//p' "$T/watch") ms=$(sed -n 's/^ms=//p' "$T/watch")
 	struck=$(sed -n 's/^struck=//p' "$T/watch") left=$(sed -n 's/^left=//p' "$T/watch")

@@ -12,8 +12,10 @@
 # The command's descendants become children of this process, whoever dies; so none can hide.
 # Prints KEY=VALUE: rc, ms (from the first blow, or the start, to the end of the command), struck
 # (whether the part was there), left (what still runs 2 s later), left_ms (when all was gone).
+# MAYFLY_TIME_SCALE (common.sh) multiplies the 300 ms and the 2 s.
 import ctypes, fcntl, os, selectors, signal, subprocess, sys, time
 
+SCALE = int(os.environ.get("MAYFLY_TIME_SCALE", "1"))
 NAMES = {"jailer": "mayfly-jailer", "fs": "mayfly-fs", "vmm": "mayfly-vmm", "qemu": "qemu-system"}
 
 
@@ -103,7 +105,7 @@ class Watch:
             return
         if self.sent == 0 and not self.moment():
             return
-        if self.sent and now < self.t_last + 0.3:
+        if self.sent and now < self.t_last + 0.3 * SCALE:
             return
         pid = self.find()
         number = getattr(signal, "SIG" + self.o["signal"][self.sent])
@@ -157,7 +159,7 @@ class Watch:
             out.write(data[:1 << 20])
         rc = self.p.returncode
         left, left_ms = [], -1
-        while time.monotonic() < end + 2:
+        while time.monotonic() < end + 2 * SCALE:
             reap(self.p.pid)
             left = descendants(os.getpid())
             if not left:
@@ -238,7 +240,7 @@ def inventory():
 
 def compare(path):
     before = set(open(path).read().splitlines())
-    end = time.monotonic() + 2
+    end = time.monotonic() + 2 * SCALE
     while True:
         new = inventory() - before
         if not new or time.monotonic() > end:

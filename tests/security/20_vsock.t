@@ -48,7 +48,7 @@ for who in user root; do
 done
 
 # On the host, the machine's socket is its owner's alone.
-timeout -k 5 30 "$MAYFLY" run --engine "$MAYFLY_ENGINE" --verbose -- sh -c 'echo started; cat' \
+timeout -k 5 "$(scaled 30)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --verbose -- sh -c 'echo started; cat' \
 	>"$T/out" 2>"$T/err" < <(wait_until 20 test -e "$T/go") &
 pid=$!
 if wait_until 15 grep -q started "$T/out"; then
@@ -59,7 +59,7 @@ if wait_until 15 grep -q started "$T/out"; then
 	is "$(stat -c %a "$base" "$base/$id" | tr '\n' ' ')" "700 700 " "the state directory is the owner's alone"
 	is "$(stat -c %u "$base/$id")" "$(id -u)" "it belongs to the caller"
 	if is_root; then
-		got=$(timeout 5 setpriv --reuid 65533 --regid 65533 --clear-groups /usr/bin/python3 -c '
+		got=$(timeout "$(scaled 5)" setpriv --reuid 65533 --regid 65533 --clear-groups /usr/bin/python3 -c '
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.settimeout(3)
 try: s.connect(sys.argv[1]); print("connected")

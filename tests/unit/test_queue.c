@@ -244,6 +244,22 @@ static void test_notify_without_call(void **state)
 	assert_true(fake_queue_interrupts(&r->q) == full);
 }
 
+/* virtio-mmio: the bit is there before the interrupt, and only if there is one. */
+static void test_interrupt_status(void **state)
+{
+	struct rig *r = *state;
+	uint32_t irq_status = 2;
+	uint16_t *avail = ring(r, r->vq.avail);
+	r->vq.irq_status = &irq_status;
+	avail[0] = htole16(1);
+	virtqueue_notify(&r->vq);
+	assert_int_equal(irq_status, 2);
+	avail[0] = 0;
+	virtqueue_notify(&r->vq);
+	assert_int_equal(irq_status, 2 | VIRTQUEUE_IRQ_USED);
+	assert_int_equal(fake_queue_interrupts(&r->q), 1);
+}
+
 /* Section 2.7.10: an interrupt only when the used index passes the event. */
 static void test_event_idx(void **state)
 {
@@ -335,6 +351,7 @@ int main(void)
 		T(test_bad_head_breaks),
 		T(test_notify_flag),
 		T(test_notify_without_call),
+		T(test_interrupt_status),
 		T(test_event_idx),
 		T(test_event_idx_wrap),
 		T(test_quiet),

@@ -53,6 +53,40 @@ static void test_fail(void **state)
 	fake_guest_destroy(&g);
 }
 
+static unsigned told_reset, told_config;
+
+static void on_needs_reset(struct virtio_transport *t)
+{
+	assert_ptr_equal(t, dev.transport);
+	told_reset++;
+}
+
+static void on_config_changed(struct virtio_transport *t)
+{
+	assert_ptr_equal(t, dev.transport);
+	told_config++;
+}
+
+static void test_transport_hears(void **state)
+{
+	(void)state;
+	struct virtio_transport t = {on_needs_reset, on_config_changed};
+	virtio_dev_init(&dev, &ops, NULL);
+	assert_null(dev.transport);
+	virtio_dev_ask_reset(&dev);
+	virtio_dev_config_changed(&dev);
+	dev.transport = &t;
+	virtio_dev_ask_reset(&dev);
+	assert_false(dev.needs_reset);
+	assert_int_equal(told_reset, 1);
+	virtio_dev_fail(&dev, "a test");
+	assert_true(dev.needs_reset);
+	assert_int_equal(told_reset, 2);
+	assert_int_equal(told_config, 0);
+	virtio_dev_config_changed(&dev);
+	assert_int_equal(told_config, 1);
+}
+
 static void test_config_copy(void **state)
 {
 	(void)state;
@@ -76,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_init),
 		cmocka_unit_test(test_fail),
+		cmocka_unit_test(test_transport_hears),
 		cmocka_unit_test(test_config_copy),
 	};
 	alarm(30);

@@ -274,8 +274,17 @@ static void test_batches(void **state)
 	rig_stop(r);
 }
 
+static unsigned told_reset;
+
+static void on_needs_reset(struct virtio_transport *t)
+{
+	(void)t;
+	told_reset++;
+}
+
 static void test_server_dies(void **state)
 {
+	struct virtio_transport transport = {.needs_reset = on_needs_reset};
 	struct rig *r = *state;
 	struct fake_buf buf[4];
 	uint16_t head;
@@ -283,6 +292,7 @@ static void test_server_dies(void **state)
 	rig_start(r);
 	assert_true(rig_init(r) > 0);
 	assert_false(virtio_fs_server_gone(r->dev));
+	r->dev->transport = &transport;
 	kill(r->fx.pid, SIGSTOP);
 	rig_submit(r, 1, FUSE_LOOKUP, 1, "sys", 4, 200, buf);
 	r->dev->ops->queue_kick(r->dev, 1);
@@ -292,6 +302,9 @@ static void test_server_dies(void **state)
 	memcpy(&out, buf[2].host, sizeof(out));
 	assert_int_equal(out.error, -EIO);
 	assert_true(virtio_fs_server_gone(r->dev));
+	/* A reset would be needed, but it goes on answering. */
+	assert_int_equal(told_reset, 1);
+	assert_false(r->dev->needs_reset);
 	assert_int_equal(rig_call(r, FUSE_LOOKUP, 1, "sys", 4), -EIO);
 	assert_int_equal(rig_init(r), -EIO);
 	struct fuse_forget_in in = {.nlookup = 1};
