@@ -48,8 +48,7 @@ static int read_limits(struct kvm_vm *vm, struct err *e)
 	if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
 		return err_set(e, ENOTSUP,
 			       "this host's KVM lacks KVM_CAP_IMMEDIATE_EXIT (use --engine tcg)");
-	vm->tsc_deadline =
-		ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	vm->tsc_deadline = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	int len = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (len < (int)sizeof(struct kvm_run))
 		return err_set(e, ENOTSUP, "KVM names %d bytes for a CPU's shared page", len);

@@ -78,15 +78,15 @@ int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned q);
 
 /*
  * virtio_mmio_read(), virtio_mmio_write() - one access of the guest, on any thread.
- * @t: a struct virtio_mmio
+ * @arg: a struct virtio_mmio
  * @off: inside the window
  * @len: 1, 2, 4 or 8
  * A write that starts or resets the device returns when the device's thread has done it, or
  * after virtio_mmio_stop(): nothing else ends the wait. Registers take aligned accesses of 4
  * bytes (virtio 1.2, section 4.2.2); what else comes reads 0 and is ignored.
  */
-void virtio_mmio_read(void *t, uint64_t off, void *data, unsigned len);
-void virtio_mmio_write(void *t, uint64_t off, const void *data, unsigned len);
+void virtio_mmio_read(void *arg, uint64_t off, void *data, unsigned len);
+void virtio_mmio_write(void *arg, uint64_t off, const void *data, unsigned len);
 
 /*
  * virtio_mmio_own_thread() - with own: the calling thread drives dev->loop and accesses registers

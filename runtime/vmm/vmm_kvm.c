@@ -197,7 +197,7 @@ static int add_slot(struct virtio_dev *dev, struct err *e)
 				    q, e);
 	if (ret == 0)
 		ret = add_window(&m.mmio, base, LAYOUT_MMIO_SIZE, &w, e);
-	snprintf(text, sizeof(text), " virtio_mmio.device=4K@0x%llx:%u", (unsigned long long)base,
+	snprintf(text, sizeof(text), "virtio_mmio.device=4K@0x%llx:%u ", (unsigned long long)base,
 		 irq);
 	return ret < 0 ? ret : cmdline_add(text, e);
 }
@@ -299,11 +299,12 @@ static int start(struct vmm *v, struct err *e)
 	if (ret == 0)
 		ret = kvm_set_memory(&m.vm, &m.ram, e);
 	if (ret == 0)
-		ret = cmdline_add(v->cfg->cmdline, e);
-	if (ret == 0)
 		ret = add_platform(v, e);
 	if (ret == 0)
 		ret = add_virtio(v, e);
+	/* Behind the devices: what follows a "--" in it is not the kernel's. */
+	if (ret == 0)
+		ret = cmdline_add(v->cfg->cmdline, e);
 	if (ret == 0)
 		ret = write_tables(v->cfg, &entry, e);
 	if (ret == 0)
