@@ -15,9 +15,9 @@
 #define MIB (1ull << 20)
 /* QEMU, the device processes and their page tables, beside the guest's own memory. */
 #define OVERHEAD (192 * MIB)
+#define NOT_BUILT "not built yet in this version"
 #define NOFILE_ENOUGH 4096u
 #define SLOW_CREATE_NS 5000000ull
-#define NOT_BUILT "not built yet in this version"
 
 typedef void row_fn(struct host_row *r, const struct host_facts *f);
 
@@ -143,11 +143,20 @@ static void row_kvm(struct host_row *r, const struct host_facts *f)
 	fix_kvm(r, f);
 }
 
-static void row_kvm_engine(struct host_row *r, const struct host_facts *f)
+static const char *engine_of(const struct host_facts *f)
 {
-	(void)f;
-	value(r, "not-built");
-	say(r, HOST_ROWS_NOTE, NOT_BUILT "; runs use tcg");
+	return f->kvm.usable ? "kvm" : "tcg";
+}
+
+static void row_engine(struct host_row *r, const struct host_facts *f)
+{
+	value(r, "%s", engine_of(f));
+	if (f->kvm.usable)
+		say(r, HOST_ROWS_OK, "kvm: hardware runs the guest's CPU, no QEMU in between");
+	else
+		say(r, HOST_ROWS_NOTE,
+		    "tcg: QEMU emulates the guest's CPU, some ten times slower than hardware; "
+		    "see KVM for why");
 }
 
 static const char *qemu_problem(int error)
@@ -163,16 +172,17 @@ static void row_qemu(struct host_row *r, const struct host_facts *f)
 {
 	const struct host_qemu *q = &f->qemu;
 	const unsigned *v = q->version;
+	/* With the other engine it is no loss. */
+	enum host_rows_mark bad = f->kvm.usable ? HOST_ROWS_NOTE : HOST_ROWS_MISSING;
 	if (!q->found) {
-		say(r, HOST_ROWS_MISSING,
-		    "qemu-system-x86_64 is not in PATH; the tcg engine needs it");
+		say(r, bad, "qemu-system-x86_64 is not in PATH; the tcg engine needs it");
 	} else if (q->error) {
-		say(r, HOST_ROWS_MISSING, "%.400s --version tells no version: %s", q->path,
+		say(r, bad, "%.400s --version tells no version: %s", q->path,
 		    qemu_problem(q->error));
 	} else {
 		value(r, "%u.%u.%u", v[0], v[1], v[2]);
-		say(r, q->usable ? HOST_ROWS_OK : HOST_ROWS_MISSING, "version %s at %s%s", r->value,
-		    q->path, q->usable ? "" : "; too old, 7.2 is the oldest that works");
+		say(r, q->usable ? HOST_ROWS_OK : bad, "version %s at %s%s", r->value, q->path,
+		    q->usable ? "" : "; too old, 7.2 is the oldest that works");
 	}
 	if (!q->usable)
 		fix(r, f, "apt-get install qemu-system-x86");
@@ -192,8 +202,8 @@ static void row_jail(struct host_row *r, const struct host_facts *f)
 	(void)f;
 	value(r, "not-built");
 	say(r, HOST_ROWS_NOTE,
-	    "the jail is " NOT_BUILT "; QEMU (with its own -sandbox on) and mayfly's processes run "
-	    "with your rights");
+	    "the jail is not built yet in this version; mayfly's processes, and QEMU with its own "
+	    "-sandbox on, run with your rights");
 }
 
 /* ---- mayfly's own files ---- */
@@ -354,7 +364,7 @@ static const struct {
 	{"guest_kernel", "guest kernel", row_guest_kernel},
 	{"guest_init", "guest init", row_guest_init},
 	{"kvm", "KVM", row_kvm},
-	{"kvm_engine", "kvm engine", row_kvm_engine},
+	{"engine", "engine", row_engine},
 	{"tcg_boundary", "tcg engine", row_boundary},
 	{"jail", "jail", row_jail},
 	{"user_namespaces", "namespaces", row_user_ns},
@@ -373,12 +383,15 @@ static void make_plan(struct host_rows *out, const struct host_facts *f)
 			 "`mayfly run` can't work here: see what is missing above.");
 		return;
 	}
-	snprintf(out->plan, sizeof(out->plan),
-		 "`mayfly run` works here. It uses the tcg engine (QEMU %u.%u.%u emulates the CPU) "
-		 "because the kvm engine is " NOT_BUILT "; %s.",
-		 f->qemu.version[0], f->qemu.version[1], f->qemu.version[2],
-		 f->kvm.usable ? "this host's KVM would do for it"
-			       : "this host's KVM would not do for it either");
+	if (f->kvm.usable)
+		snprintf(out->plan, sizeof(out->plan),
+			 "`mayfly run` works here. It uses the kvm engine: the guest runs on the "
+			 "host's own CPU.");
+	else
+		snprintf(out->plan, sizeof(out->plan),
+			 "`mayfly run` works here. It uses the tcg engine (QEMU %u.%u.%u emulates "
+			 "the CPU), because this host's KVM won't do: %s.",
+			 f->qemu.version[0], f->qemu.version[1], f->qemu.version[2], f->kvm.reason);
 }
 
 void host_rows_build(struct host_rows *out, const struct host_facts *f)
@@ -392,6 +405,6 @@ void host_rows_build(struct host_rows *out, const struct host_facts *f)
 		rows[i].fn(r, f);
 		out->can_run = out->can_run && r->mark != HOST_ROWS_MISSING;
 	}
-	out->engine = "tcg";
+	out->engine = engine_of(f);
 	make_plan(out, f);
 }

@@ -212,11 +212,14 @@ static void ier_write(struct serial *s, uint8_t v)
 	s->ier = v & IER_MASK;
 }
 
-/* Of the transmitter's FIFO nothing is left to clear: its bytes are gone. */
+/*
+ * Of the transmitter's FIFO nothing is left to clear: its bytes are gone. Unlike the chip's, FIFOs
+ * that are switched on keep a byte that came before: Linux 6.1 first listens, then does so.
+ */
 static void fcr_write(struct serial *s, uint8_t v)
 {
 	bool fifo = v & FCR_ENABLE;
-	if (fifo != s->fifo || (v & FCR_CLEAR_RX))
+	if ((s->fifo && !fifo) || (v & FCR_CLEAR_RX))
 		s->rx_len = 0;
 	s->fifo = fifo;
 }

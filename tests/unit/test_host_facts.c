@@ -365,9 +365,10 @@ static void test_good_host_can_run(void **state)
 	good_host(&f);
 	host_rows_build(&rows, &f);
 	assert_true(rows.can_run);
-	assert_string_equal(rows.engine, "tcg");
-	assert_non_null(strstr(rows.plan, "kvm engine is not built yet"));
+	assert_string_equal(rows.engine, "kvm");
+	assert_non_null(strstr(rows.plan, "kvm engine"));
 	assert_int_equal(find(&rows, "kvm")->mark, HOST_ROWS_OK);
+	assert_string_equal(find(&rows, "engine")->value, "kvm");
 	for (size_t i = 0; i < rows.n; i++) {
 		assert_true(strlen(rows.row[i].text) > 0);
 		assert_int_not_equal(rows.row[i].mark, HOST_ROWS_MISSING);
@@ -384,10 +385,18 @@ static void test_what_is_needed(void **state)
 	static struct host_rows rows;
 	good_host(&f);
 	f.qemu = (struct host_qemu){0};
+	/* With usable KVM, QEMU is no need. */
+	assert_int_equal(judge(&rows, &f, "qemu")->mark, HOST_ROWS_NOTE);
+	assert_true(rows.can_run);
+	f.kvm.usable = false;
 	assert_int_equal(judge(&rows, &f, "qemu")->mark, HOST_ROWS_MISSING);
 	assert_false(rows.can_run);
 	assert_string_equal(find(&rows, "qemu")->fix, "sudo apt-get install qemu-system-x86");
 	good_host(&f);
+	f.kvm = (struct probe_result){.present = true, .reason = "code is interpreted"};
+	assert_string_equal(judge(&rows, &f, "engine")->value, "tcg");
+	assert_string_equal(rows.engine, "tcg");
+	assert_non_null(strstr(rows.plan, "code is interpreted"));
 	f.qemu.usable = false;
 	f.qemu.version[0] = 6;
 	assert_non_null(strstr(judge(&rows, &f, "qemu")->text, "too old"));
