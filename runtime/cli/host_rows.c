@@ -154,9 +154,7 @@ static void row_engine(struct host_row *r, const struct host_facts *f)
 	if (f->kvm.usable)
 		say(r, HOST_ROWS_OK, "kvm: hardware runs the guest's CPU, no QEMU in between");
 	else
-		say(r, HOST_ROWS_NOTE,
-		    "tcg: QEMU emulates the guest's CPU, some ten times slower than hardware; "
-		    "see KVM for why");
+		say(r, HOST_ROWS_NOTE, "tcg: QEMU emulates the guest's CPU; see KVM for why");
 }
 
 static const char *qemu_problem(int error)

@@ -185,7 +185,9 @@ void verdict_print_exits(const struct verdict *v)
 	uint64_t count = 0;
 	uint64_t until_ready = 0;
 	if (v->n_exits == 0) {
-		fprintf(stderr, "mayfly: no exits were counted (only the kvm engine has them)\n");
+		fprintf(stderr,
+			"mayfly: no exits were counted (the kvm engine has them, if it came to "
+			"report)\n");
 		return;
 	}
 	fprintf(stderr, "mayfly: %-24s %12s %12s\n", "exits", "until ready", "in all");

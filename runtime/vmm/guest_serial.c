@@ -114,11 +114,18 @@ int guest_serial_init(struct guest_serial *s, struct evloop *loop, int source_fd
 
 void guest_serial_say(struct guest_serial *s, const char *data, size_t len)
 {
-	serial_log_add(&s->log, data, len);
+	serial_log_add(&s->other, data, len);
 	if (s->console.fd < 0)
 		return;
 	ssize_t n = send(s->console.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)n;
+}
+
+const char *guest_serial_panic(const struct guest_serial *s)
+{
+	if (s->log.panicked)
+		return s->log.panic;
+	return s->other.panicked ? s->other.panic : NULL;
 }
 
 void guest_serial_drain(struct guest_serial *s)

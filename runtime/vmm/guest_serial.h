@@ -36,6 +36,7 @@ struct guest_serial {
 	char out[GUEST_SERIAL_CHUNK];
 	char in[GUEST_SERIAL_CHUNK];
 	struct serial_log log;
+	struct serial_log other; /* of the other console: their bytes must not mix in a line */
 };
 
 /*
@@ -47,6 +48,9 @@ int guest_serial_init(struct guest_serial *s, struct evloop *loop, int source_fd
 
 /* guest_serial_say() - text from another console of the same machine; lost where it has no room. */
 void guest_serial_say(struct guest_serial *s, const char *data, size_t len);
+
+/* guest_serial_panic() - the panic that one of the consoles showed, NULL: none. */
+const char *guest_serial_panic(const struct guest_serial *s);
 
 /* guest_serial_drain() - at the end: what the port still holds goes into the log, and out. */
 void guest_serial_drain(struct guest_serial *s);

@@ -89,8 +89,9 @@ static int send_report(struct vmm *v, Mayfly__VmmReport *r)
 	const char *line;
 	if (v->fs && virtio_fs_server_gone(v->fs))
 		r->end = MAYFLY__VMM_REPORT__END__FS_GONE;
-	if (v->serial.log.panicked)
-		r->panic_line = v->serial.log.panic;
+	const char *panic = guest_serial_panic(&v->serial);
+	if (panic)
+		r->panic_line = (char *)(uintptr_t)panic;
 	while ((line = serial_log_get(&v->serial.log, (unsigned)r->n_console_tail)))
 		tail[r->n_console_tail++] = (char *)(uintptr_t)line;
 	r->console_tail = tail;

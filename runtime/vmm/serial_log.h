@@ -16,6 +16,9 @@ struct serial_log {
 	unsigned count; /* complete lines kept, at most SERIAL_LOG_LINES - 1 */
 	size_t len;	/* of the line in progress */
 	bool panicked;
+	bool capturing;	  /* the rest of the panic's line is still to come */
+	unsigned matched; /* of the panic's mark, so far */
+	size_t panic_len;
 	char panic[SERIAL_LOG_LINE_MAX];
 };
 
