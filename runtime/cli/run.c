@@ -224,8 +224,10 @@ static int start(struct run *r, struct err *e)
 	if (ret == 0)
 		ret = machine_launch(&r->machine, r->cfg, &r->views, e);
 	views_close_fds(&r->views);
-	if (ret == 0)
+	if (ret == 0) {
+		r->verdict.engine = r->cfg->engine == ENGINE_KVM ? "kvm" : "tcg";
 		ret = run_machine_watch(r, e);
+	}
 	return ret < 0 || r->cfg->boot ? ret : run_control_start(r, e);
 }
 

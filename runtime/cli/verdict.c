@@ -153,14 +153,29 @@ static json_t *times_json(const struct verdict *v)
 		json_object_set_new(o, p[i].name,
 				    json_real((double)(p[i].to - p[i].from) / NS_PER_MS));
 	json_object_set_new(o, "total", json_real((double)(v->t.end - v->t.start) / NS_PER_MS));
+	if (v->entered) {
+		json_object_set_new(o, "first_entry",
+				    json_real((double)(v->entered - v->t.start) / NS_PER_MS));
+		json_object_set_new(o, "last_exit",
+				    json_real((double)(v->left - v->t.start) / NS_PER_MS));
+	}
 	return o;
 }
 
 void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r)
 {
+	struct verdict_times *t = &v->t;
+	uint64_t now = io_now_ns();
 	v->n_exits = 0;
-	v->entered = r->entered_ns;
-	v->left = r->left_ns;
+	if (r->entered_ns > t->start && r->entered_ns <= r->left_ns && r->left_ns <= now) {
+		v->entered = r->entered_ns;
+		v->left = r->left_ns;
+	}
+	/* No agent tells how far the guest has come: all of its time is the kernel's. */
+	if (v->boot && v->entered) {
+		t->kernel = v->entered;
+		t->init = t->ready = t->exec = t->exit = v->left;
+	}
 	for (size_t i = 0; i < r->n_exit && v->n_exits < VERDICT_EXITS_MAX; i++) {
 		struct verdict_exit *x = &v->exits[v->n_exits++];
 		snprintf(x->name, sizeof(x->name), "%s", r->exit[i]->name);
@@ -207,6 +222,8 @@ int verdict_write(const struct verdict *v, int fd)
 	json_t *o = json_object();
 	json_object_set_new(o, "reason", json_string(verdict_name(v->reason)));
 	json_object_set_new(o, "status", json_integer(verdict_status(v)));
+	if (v->engine)
+		json_object_set_new(o, "engine", json_string(v->engine));
 	if (v->reason == VERDICT_EXIT)
 		json_object_set_new(o, "code", json_integer(v->code));
 	if (v->reason == VERDICT_NOT_STARTED)

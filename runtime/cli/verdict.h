@@ -66,7 +66,8 @@ struct verdict_exit {
 };
 
 struct verdict {
-	bool boot; /* of mayfly boot: how the guest ended is the status */
+	const char *engine; /* what ran the guest; NULL: it did not come to that */
+	bool boot;	    /* of mayfly boot: how the guest ended is the status */
 	enum verdict_reason reason;
 	int code;	    /* of exit; errno value of not-started */
 	int signal;	    /* of signal, oom, interrupted */

@@ -291,10 +291,11 @@ size_t serial_take(struct serial *s, void *buf, size_t max)
 size_t serial_input(struct serial *s, const void *buf, size_t len)
 {
 	struct before b = begin(s);
-	size_t n = MIN(len, rx_room(s));
+	size_t room = rx_room(s);
+	size_t n = MIN(len, room);
 	for (size_t i = 0; i < n; i++)
 		rx_put(s, ((const uint8_t *)buf)[i]);
-	if (n < len)
+	if (len > room)
 		s->refused = true;
 	end(s, &b);
 	return n;

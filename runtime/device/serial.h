@@ -54,12 +54,12 @@ int serial_init(struct serial *s, int irq_fd, serial_wake_fn *wake, void *arg);
 void serial_destroy(struct serial *s);
 
 /*
- * serial_read(), serial_write() - the bus's handlers, any vCPU's thread, s is a struct serial.
- * A wider access is one of a byte to each register in turn, as the ISA bus splits it; what lies
- * behind the last register reads all ones.
+ * serial_read(), serial_write() - the bus's handlers, any vCPU's thread; arg is a struct
+ * serial. A wider access is one of a byte to each register in turn, as the ISA bus splits it; what
+ * lies behind the last register reads all ones.
  */
-void serial_read(void *s, uint64_t off, void *data, unsigned len);
-void serial_write(void *s, uint64_t off, const void *data, unsigned len);
+void serial_read(void *arg, uint64_t off, void *data, unsigned len);
+void serial_write(void *arg, uint64_t off, const void *data, unsigned len);
 
 /* serial_take() - moves up to max bytes of output to buf; the owner's thread. */
 size_t serial_take(struct serial *s, void *buf, size_t max);

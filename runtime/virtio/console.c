@@ -96,7 +96,7 @@ static bool send_chain(struct console *c, unsigned *budget)
 			return false;
 		}
 		(*budget)--;
-		if (len == 0 || chain_read(&c->chain, c->tx_done, piece, len) < 0)
+		if (left == 0 || chain_read(&c->chain, c->tx_done, piece, len) < 0)
 			break;
 		size_t n = c->io.out(c->io.arg, piece, len);
 		c->tx_done += n;

@@ -3,6 +3,8 @@
 //
 // Linux waits for each piece of output in a loop with interrupts off, so a host side that takes
 // nothing for long stops a CPU of the guest: the owner should buffer generously.
+// It also throws away input that arrives between its driver's first buffers and the port's being
+// set up: an owner with text at hand from the start should keep it until the first output.
 #ifndef MAYFLY_VIRTIO_CONSOLE_H
 #define MAYFLY_VIRTIO_CONSOLE_H
 
@@ -12,8 +14,8 @@
 #define VIRTIO_CONSOLE_INPUT_MAX 4096u
 
 /* A kernel's boot messages go at once; beyond that, ten times what a terminal can show. */
-#define VIRTIO_CONSOLE_BURST (1024u * 1024)
-#define VIRTIO_CONSOLE_RATE (4u * 1024 * 1024)
+#define VIRTIO_CONSOLE_BURST (1024ull * 1024)
+#define VIRTIO_CONSOLE_RATE (4ull * 1024 * 1024)
 
 struct virtio_console_io {
 	void *arg;

@@ -19,11 +19,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* QEMU keeps the fs device's configuration itself and warns of a back end that offers it. */
+/* QEMU keeps the fs device's configuration itself and warns of a back end that offers it; rng has
+ * none. */
 static uint64_t protocol_features(const struct vhost_user *vu)
 {
 	uint64_t f = 1ull << VU_PROTOCOL_F_REPLY_ACK;
-	if (vu->dev->ops->id != VIRTIO_ID_FS_DEV)
+	if (vu->dev->ops->id != VIRTIO_ID_FS_DEV && vu->dev->ops->id != VIRTIO_ID_RNG_DEV)
 		f |= 1ull << VU_PROTOCOL_F_CONFIG;
 	return f;
 }
