@@ -28,9 +28,11 @@ struct run {
 	struct fake_guest g;
 	struct fake_queue q;
 	size_t room[QSIZE]; /* writable bytes by head */
-	uint64_t answered;
+	struct fake_buf first[QSIZE];
 	bool poked; /* the driver's own state is no measure any more */
 };
+
+static const uint8_t text[64] = "readable";
 
 static void must(bool ok, const char *what)
 {
@@ -79,14 +81,14 @@ static void take_answers(struct run *r)
 	uint32_t len;
 	while (!r->poked && fake_queue_used(&r->q, &head, &len)) {
 		must(len == MIN(r->room[head], VIRTIO_RNG_MAX_REQUEST), "length of an answer");
-		r->answered += len;
+		const struct fake_buf *b = &r->first[head];
+		must(b->in || memcmp(b->host, text, b->len) == 0, "a readable part is written");
 	}
 }
 
 /* [kinds][lengths]: up to four descriptors */
 static void add(struct run *r, const uint8_t *d)
 {
-	static const uint8_t text[64] = "readable";
 	static const size_t lens[] = {0, 1, 64, 4096, 70000, 5, 30000, 17};
 	struct fake_buf b[4];
 	unsigned n = 1 + (d[0] & 3);
@@ -100,8 +102,10 @@ static void add(struct run *r, const uint8_t *d)
 		room += in ? len : 0;
 	}
 	int head = r->poked ? -1 : fake_queue_add(&r->q, b, n);
-	if (head >= 0)
+	if (head >= 0) {
 		r->room[head] = room;
+		r->first[head] = b[0];
+	}
 }
 
 static void run_loop(struct run *r)

@@ -18,10 +18,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define LCR_DLAB 0x80
 #define MCR_LOOP 0x10
 
+#define FLOODS_MAX 12
+
 struct run {
 	struct serial s;
-	bool awake; /* the owner has been told to look, and has not seen an empty port since */
-	bool asked; /* for room for input */
+	bool awake;	 /* the owner has been told to look, and has not seen an empty port since */
+	bool asked;	 /* for room for input */
+	unsigned floods; /* each takes as long as a thousand other steps */
 	uint64_t written, taken;
 	uint8_t last;
 };
@@ -62,7 +65,8 @@ static void guest(struct run *r, uint8_t op, uint8_t reg, uint8_t v)
 	unsigned len = 1u << (op >> 5 & 3);
 	uint64_t off = reg % 8;
 	if (op & 0x80) {
-		unsigned repeat = op & 0x10 ? reg * 16u : 1;
+		bool flood = op & 0x10 && r->floods++ < FLOODS_MAX;
+		unsigned repeat = flood ? reg * 16u : 1;
 		for (unsigned i = 0; i < repeat; i++) {
 			count_output(r, off, len, buf);
 			serial_write(&r->s, off, buf, len);

@@ -36,6 +36,7 @@ save("console", "blocked", [RESUME, 1, SAY, 250, 0] + TX + [SAY, 3, 0] + TX +
      [RESUME, 0, RESUME, 1, RESUME, 9, CLOOP])
 save("console", "type", [POST, 5] + RX + [TYPE, 1, TYPE, 3] + [POST, 5] + RX)
 save("console", "full", [TYPE, 100, TYPE, 10, POST, 5] + RX + [POST, 254] + RX + [TYPE, 255])
+save("console", "wrap", [TYPE, 100, POST, 50] + RX + [TYPE, 20, POST, 254] + RX)
 save("console", "odd", [POST, 0, POST, 255, POST, 1, TYPE, 1] + RX + [CLOOP])
 save("console", "budget", [POST, 0] * 63 + [TYPE, 1, SAY, 1, 0] + TX + [CLOOP])
 save("console", "rate", ([SAY, 255, 1] + TX + [RESUME, 255]) * 20 + [CLOOP])
