@@ -126,6 +126,13 @@ $(BUILD)/guest/vmlinux: $(KERNEL_INPUTS)
 
 $(BUILD)/guest/bzImage: $(BUILD)/guest/vmlinux
 
+# The machine in which the kvm engine is tested where the host's own KVM is not usable.
+$(BUILD)/rig/vmlinux: $(KERNEL_INPUTS)
+	$(call say,KERNEL,$@)
+	@mkdir -p $(@D)
+	$(Q)guest-kernel-config/build.sh --profile rig $(@D)
+	@touch -c $@
+
 $(BUILD)/obj/%.o: %.c | $(GEN_H)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -198,7 +205,7 @@ $(BUILD)/fuzz/%: $(BUILD)/obj-fuzz/tests/fuzz/%.o $(BUILD)/obj-fuzz/libmayfly.a
 
 .PRECIOUS: $(BUILD)/obj-test/%.o $(BUILD)/obj-fuzz/%.o
 
-.PHONY: unit fuzzers check check-fast soak bench lint format deps quickstart install uninstall \
+.PHONY: unit fuzzers check check-fast soak bench rig lint format deps quickstart install uninstall \
 	asan clean help
 
 unit: $(UNIT)
@@ -209,15 +216,18 @@ check-fast: deps
 	@tests/check --unit
 
 check: deps
-	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers $(BUILD)/rig/vmlinux
 	@tests/check
 
 soak: deps
-	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers $(BUILD)/rig/vmlinux
 	@tests/check --soak
 
 bench: all
 	@tests/bench/bench
+
+rig: all $(BUILD)/rig/vmlinux
+	@tests/rig/shell
 
 # The programs themselves with sanitizers, in a build directory of their own.
 asan:
@@ -253,7 +263,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
 	rm -rf $(LIBDIR)
-	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-doctor.1 \
+	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-boot.1 \
+		$(MANDIR)/man1/mayfly-doctor.1 \
 		$(MANDIR)/man8/mayfly-jailer.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
@@ -268,6 +279,7 @@ help:
 		'make check-fast   unit tests only' \
 		'make soak         long runs: thousands of starts, kill storms, fuzzing' \
 		'make bench        measure against bare QEMU' \
+		'make rig          a shell in a machine that has a usable /dev/kvm' \
 		'make lint         clang-tidy, cppcheck, formatting' \
 		'make asan         the programs with sanitizers, in build/asan' \
 		'make kernel       the guest kernel only' \

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# mayfly.bash - completion for bash: mayfly run|doctor|version|help
+# mayfly.bash - completion for bash: mayfly run|boot|doctor|version|help
 # shellcheck shell=bash disable=SC2207
 
-# The words of `mayfly run` that are followed by a value.
+# The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
 	--share --rootfs --kernel --init --hostname --user -u --status-fd'
+_mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
+	--protocol --status-fd'
 
 # Index of the command that the machine is to run, or nothing while options are being typed.
 _mayfly_run_command() {
@@ -30,7 +32,8 @@ _mayfly_files() {
 	COMPREPLY=($(compgen "$@" -- "$cur"))
 }
 
-_mayfly_run_value() {
+# Completes the value of an option, of either subcommand.
+_mayfly_value() {
 	case $1 in
 	--engine) COMPREPLY=($(compgen -W 'auto tcg kvm' -- "$cur")) ;;
 	--cpus) COMPREPLY=($(compgen -W '1 2 4 8 16 32' -- "$cur")) ;;
@@ -38,16 +41,18 @@ _mayfly_run_value() {
 	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
 	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
 	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-	--share | --kernel | --init) _mayfly_files -f ;;
+	--share | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
 	--rootfs | --workdir | -w) _mayfly_files -d ;;
-	--hostname | --status-fd) ;;
+	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
+	--hostname | --status-fd | --append | -a) ;;
 	*) return 1 ;;
 	esac
 }
 
 _mayfly_run() {
 	local at options before=$prev
-	options="${_mayfly_run_valued} --no-cwd --console --timings --verbose -v --help -h --"
+	options="${_mayfly_run_valued} --no-cwd --console --timings --trace-exits --verbose -v --help -h
+		--"
 	at=$(_mayfly_run_command)
 	if [[ $at ]]; then
 		if ((at == COMP_CWORD)); then
@@ -61,7 +66,7 @@ _mayfly_run() {
 	fi
 	[[ $cur == = ]] && cur='' && before=$prev
 	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
-	_mayfly_run_value "$before" && return
+	_mayfly_value "$before" && return
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W "$options" -- "$cur"))
 	else
@@ -69,15 +74,27 @@ _mayfly_run() {
 	fi
 }
 
+_mayfly_boot() {
+	local before=$prev
+	[[ $cur == = ]] && cur='' && before=$prev
+	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+	if [[ " ${_mayfly_boot_valued//[[:space:]]/ } " == *" $before "* ]]; then
+		_mayfly_value "$before" && return
+	fi
+	COMPREPLY=($(compgen -W "${_mayfly_boot_valued} --trace-exits --timings --verbose -v --help -h" \
+		-- "$cur"))
+}
+
 _mayfly() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W 'run doctor version help --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'run boot doctor version help --help --version' -- "$cur"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _mayfly_run ;;
+	boot) _mayfly_boot ;;
 	doctor) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
 	esac
 }

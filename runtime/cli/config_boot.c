@@ -41,7 +41,8 @@ static const struct opt boot_options[] = {
 	 config_set_kernel},
 	{"initrd", 'i', "FILE", "initial RAM disk", set_initrd},
 	{"append", 'a', "WORDS",
-	 "more words for the kernel's command line, behind 'console=ttyS0 panic=-1'", set_append},
+	 "more words for the kernel's command line, behind 'console=ttyS0 panic=-1 reboot=...'",
+	 set_append},
 	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
 	 config_set_engine},
 	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", config_set_cpus},
@@ -80,7 +81,8 @@ void config_help_boot(void)
 	       "Boots a kernel with its serial console on standard input and output. The machine\n"
 	       "has no disks, no network and no shared files: CPUs, memory, a serial port, a\n"
 	       "source of randomness. Exit status: 0 if the guest reset itself, 1 if its kernel\n"
-	       "panicked, 2 after a triple fault, 124: timeout, 125: mayfly failed.\n\n"
+	       "panicked, 2 after a triple fault (kvm; tcg can't tell it from a reset), 124:\n"
+	       "timeout, 125: mayfly failed.\n\n"
 	       "options:\n");
 	opt_help(stdout, boot_options, ARRAY_SIZE(boot_options));
 }

@@ -19,6 +19,7 @@
 
 /* Some kernels fail a CPU's first entry with ENOMEM when a signal meets it. */
 #define ENTRY_RETRIES 100
+#define RESET_VECTOR 0xfff0
 
 static int map_run(struct kvm_vm *vm, struct kvm_vcpu *c, struct err *e)
 {
@@ -109,7 +110,8 @@ static void where(void *cpu, char *buf, size_t len)
 {
 	const struct kvm_vcpu *c = cpu;
 	struct kvm_regs regs;
-	if (ioctl(c->fd, KVM_GET_REGS, &regs) < 0)
+	/* On AMD, KVM resets a CPU that had a triple fault before anybody can look. */
+	if (ioctl(c->fd, KVM_GET_REGS, &regs) < 0 || regs.rip == RESET_VECTOR)
 		snprintf(buf, len, "an unknown place");
 	else
 		snprintf(buf, len, "RIP 0x%" PRIx64, (uint64_t)regs.rip);
