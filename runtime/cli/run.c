@@ -18,6 +18,8 @@
 
 #define GOODBYE_NS 2000000000ull
 #define FLUSH_NS 1000000000ull
+/* After that, a supervisor that can't end its machine is not waited for. */
+#define CLEAN_NS 2000000000ull
 
 void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 {
@@ -45,7 +47,8 @@ void run_step(struct run *r)
 		if (run_control_shutdown(r) < 0)
 			r->phase = RUN_OVER;
 	}
-	if (r->phase == RUN_DYING && r->machine_gone) {
+	bool stuck = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns + CLEAN_NS;
+	if (r->phase == RUN_DYING && (r->machine_gone || stuck)) {
 		/* The last bytes of the command may still be in its connection. */
 		bool drained = r->command_src.fd < 0 && (!r->cfg->boot || r->console.fd < 0);
 		bool expired = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
@@ -150,9 +153,11 @@ static int next_wait(const struct run *r, uint64_t now)
 		at = r->tty_retry_ns;
 	if (r->phase == RUN_BOOTING && r->boot_deadline_ns < at)
 		at = r->boot_deadline_ns;
-	/* After its expiry only the supervisor's word is waited for, which ends by itself. */
 	if (r->phase_deadline_ns > now && r->phase_deadline_ns < at)
 		at = r->phase_deadline_ns;
+	/* After its expiry only the supervisor's word is waited for, and not for ever. */
+	if (r->phase_deadline_ns && r->phase == RUN_DYING && r->phase_deadline_ns <= now)
+		at = MIN(at, r->phase_deadline_ns + CLEAN_NS);
 	if (at == UINT64_MAX)
 		return -1;
 	return at <= now ? 0 : (int)MIN((at - now + 999999) / 1000000, 3600000ull);

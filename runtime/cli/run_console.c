@@ -9,12 +9,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PULL_ROUNDS 16
+#define TTY_RETRY_NS 1000000000ull
 #define CHUNK sizeof(((struct run_typed *)0)->buf)
 
+/* Nobody is left to type for, either. */
 static void stop(struct run *r)
 {
 	evloop_del(&r->loop, &r->console);
 	r->console.fd = -1;
+	if (r->cfg->boot) {
+		r->typed.pos = r->typed.len = 0;
+		hostio_close(&r->in);
+	}
 }
 
 /* Beside a command: what standard error can't take now is lost, the guest decides how much it is.
@@ -36,7 +43,10 @@ static void pull(struct run *r)
 {
 	struct hostio *out = &r->out[0];
 	uint8_t buf[4096];
-	while (r->console.fd >= 0 && PROTO_WINDOW - out->len >= sizeof(buf)) {
+	/* A bound, so that deadlines and signals get their turn. */
+	for (int i = 0; i < PULL_ROUNDS; i++) {
+		if (r->console.fd < 0 || PROTO_WINDOW - out->len < sizeof(buf))
+			return;
 		ssize_t n = read(r->console.fd, buf, sizeof(buf));
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -57,11 +67,20 @@ static void pull(struct run *r)
 static void type(struct run *r)
 {
 	struct run_typed *t = &r->typed;
+	if (io_now_ns() < r->tty_retry_ns)
+		return;
+	r->tty_retry_ns = 0;
 	while (r->console.fd >= 0 && !r->in.done) {
 		if (t->pos == t->len) {
 			ssize_t n = hostio_read(&r->in, t->buf, CHUNK);
-			if (n == -EAGAIN || n == -EBUSY) {
-				hostio_want(&r->in, n == -EAGAIN ? (uint32_t)EPOLLIN : 0);
+			if (n == -EAGAIN) {
+				hostio_want(&r->in, EPOLLIN);
+				return;
+			}
+			if (n == -EBUSY) {
+				/* No event tells when we come to the foreground. */
+				hostio_want(&r->in, 0);
+				r->tty_retry_ns = io_now_ns() + TTY_RETRY_NS;
 				return;
 			}
 			if (n <= 0) {
@@ -74,6 +93,10 @@ static void type(struct run *r)
 		}
 		ssize_t n = send(r->console.fd, t->buf + t->pos, t->len - t->pos,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			stop(r);
+			return;
+		}
 		if (n < 0) {
 			hostio_want(&r->in, 0);
 			return;

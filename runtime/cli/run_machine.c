@@ -262,6 +262,17 @@ static void judge_guest(struct run *r)
 			    when, where[0] ? ": " : "", where, said, line);
 }
 
+/* An end that this engine can have; anything else was made up, or nobody said anything. */
+static bool end_told(const struct run *r)
+{
+	if (!r->got_report)
+		return false;
+	if (r->cfg->engine == ENGINE_TCG)
+		return true;
+	return r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_RESET ||
+	       r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN;
+}
+
 /* Why is the machine gone? Called when all of it is, with no Exit from the command. */
 void run_machine_judge(struct run *r)
 {
@@ -271,6 +282,9 @@ void run_machine_judge(struct run *r)
 			    r->vmm_detail);
 	else if (r->first_death >= 0)
 		judge_process(r);
+	else if (!end_told(r))
+		verdict_set(&r->verdict, VERDICT_VMM_KILLED,
+			    "the machine's vmm process ended without saying why");
 	else if (r->got_panic)
 		verdict_set(&r->verdict, VERDICT_GUEST_PANIC, "the guest's kernel panicked%s: %s",
 			    booted || r->cfg->boot ? "" : " while booting", r->panic);

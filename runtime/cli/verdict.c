@@ -179,6 +179,10 @@ void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r)
 	for (size_t i = 0; i < r->n_exit && v->n_exits < VERDICT_EXITS_MAX; i++) {
 		struct verdict_exit *x = &v->exits[v->n_exits++];
 		snprintf(x->name, sizeof(x->name), "%s", r->exit[i]->name);
+		/* It goes to a terminal, and comes from a process that the guest may have taken. */
+		for (char *c = x->name; *c; c++)
+			if (*c < ' ' || *c > '~')
+				*c = '?';
 		x->count = r->exit[i]->count;
 		x->until_ready = r->exit[i]->until_ready;
 	}

@@ -56,12 +56,22 @@ int serial_init(struct serial *s, int irq_fd, serial_wake_fn *wake, void *arg)
 	s->wake = wake;
 	s->wake_arg = arg;
 	s->dll = DIVISOR_115200;
-	return -pthread_mutex_init(&s->lock, NULL);
+	int ret = -pthread_mutex_init(&s->lock, NULL);
+	return ret < 0 ? ret : -pthread_cond_init(&s->room, NULL);
 }
 
 void serial_destroy(struct serial *s)
 {
+	pthread_cond_destroy(&s->room);
 	pthread_mutex_destroy(&s->lock);
+}
+
+void serial_stop(struct serial *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stopped = true;
+	pthread_cond_broadcast(&s->room);
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* A driver that has seen the transmitter empty may write a FIFO full without looking again. */
@@ -138,6 +148,9 @@ static uint8_t rx_get(struct serial *s)
 
 static void tx_put(struct serial *s, uint8_t v)
 {
+	/* The owner knows of the output: a full ring was not empty before. */
+	while (!(s->mcr & MCR_LOOP) && s->out_len == sizeof(s->out) && s->patient && !s->stopped)
+		pthread_cond_wait(&s->room, &s->lock);
 	if (s->mcr & MCR_LOOP) {
 		rx_put(s, v);
 	} else if (s->out_len == sizeof(s->out)) {
@@ -280,6 +293,8 @@ size_t serial_take(struct serial *s, void *buf, size_t max)
 		s->out_len -= part;
 		done += part;
 	}
+	if (done > 0 && s->patient)
+		pthread_cond_broadcast(&s->room);
 	if (s->sending && can_send(s)) {
 		s->sending = false;
 		s->thre = true;

@@ -3,7 +3,8 @@
 //
 // Any vCPU's thread reads and writes registers; one owner takes the output and brings the input.
 // Both directions are bounded: with less than a FIFO's room for output the transmitter is not
-// empty (the guest waits by itself, what it writes nevertheless is dropped and counted), and input
+// empty (the guest waits by itself; what it writes nevertheless is dropped and counted, or, if the
+// port is "patient", its vCPU waits: Linux's kernel messages don't wait for long), and input
 // is taken only while the guest's driver wants receive interrupts, a FIFO of it at a time. So what
 // is typed before the driver is up is not lost to its resets of the FIFO.
 #ifndef MAYFLY_DEVICE_SERIAL_H
@@ -26,6 +27,9 @@ typedef void serial_wake_fn(void *arg);
 
 struct serial {
 	pthread_mutex_t lock;
+	pthread_cond_t room;
+	bool patient; /* a vCPU that writes without room waits; set before the guest runs */
+	bool stopped;
 	int irq_fd;
 	serial_wake_fn *wake;
 	void *wake_arg;
@@ -52,6 +56,9 @@ struct serial {
  */
 int serial_init(struct serial *s, int irq_fd, serial_wake_fn *wake, void *arg);
 void serial_destroy(struct serial *s);
+
+/* serial_stop() - any thread: vCPUs that wait for room go on, none waits from now on. */
+void serial_stop(struct serial *s);
 
 /*
  * serial_read(), serial_write() - the bus's handlers, any vCPU's thread; arg is a struct

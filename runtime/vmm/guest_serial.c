@@ -5,6 +5,7 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ static void set_interest(struct guest_serial *s)
 	uint32_t events = 0;
 	if (s->console.fd < 0)
 		return;
-	if (s->out_pos < s->out_len)
+	if (s->out_pos < s->out_len || s->refused)
 		events |= EPOLLOUT;
 	if (s->in_pos == s->in_len && !s->typed_end)
 		events |= EPOLLIN;
@@ -87,6 +88,10 @@ static void on_console(struct evsource *src, uint32_t events)
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			s->typed_end = true;
 	}
+	if ((events & EPOLLOUT) && s->refused) {
+		s->refused = false;
+		s->port.room(s);
+	}
 	on_source(&s->source, 0);
 	/* A hang-up is reported for ever. */
 	if (events & (EPOLLHUP | EPOLLERR) && s->typed_end) {
@@ -112,13 +117,19 @@ int guest_serial_init(struct guest_serial *s, struct evloop *loop, int source_fd
 	return ret;
 }
 
-void guest_serial_say(struct guest_serial *s, const char *data, size_t len)
+size_t guest_serial_say(struct guest_serial *s, const char *data, size_t len)
 {
-	serial_log_add(&s->other, data, len);
-	if (s->console.fd < 0)
-		return;
-	ssize_t n = send(s->console.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)n;
+	ssize_t n = -1;
+	if (s->console.fd >= 0)
+		n = send(s->console.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t taken = len;
+	if (s->lossless && s->port.room && s->console.fd >= 0 && (n >= 0 || errno == EAGAIN)) {
+		taken = n < 0 ? 0 : (size_t)n;
+		s->refused = taken < len;
+		set_interest(s);
+	}
+	serial_log_add(&s->other, data, taken);
+	return taken;
 }
 
 const char *guest_serial_panic(const struct guest_serial *s)
@@ -131,6 +142,12 @@ const char *guest_serial_panic(const struct guest_serial *s)
 void guest_serial_drain(struct guest_serial *s)
 {
 	/* Bounded: the port holds no more than its ring, a socket no more than its buffer. */
-	for (int i = 0; i < TAKE_ROUNDS && pump(s); i++)
-		;
+	for (;;) {
+		bool more = pump(s);
+		if (!more && s->out_pos == s->out_len)
+			return;
+		struct pollfd p = {.fd = s->console.fd, .events = POLLOUT};
+		if (s->out_pos < s->out_len && poll(&p, 1, -1) < 0 && errno != EINTR)
+			return;
+	}
 }

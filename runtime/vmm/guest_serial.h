@@ -20,7 +20,8 @@ struct guest_serial;
 struct guest_serial_port {
 	size_t (*take)(struct guest_serial *s, void *buf, size_t max);
 	size_t (*give)(struct guest_serial *s, const void *buf, size_t len);
-	void *arg;
+	/* room: guest_serial_say() takes text again; may be NULL. */
+	void (*room)(struct guest_serial *s);
 };
 
 struct guest_serial {
@@ -31,6 +32,7 @@ struct guest_serial {
 	bool lossless;		 /* else what the reader has no room for is lost */
 	bool typed_end;
 	bool source_end;
+	bool refused;		 /* guest_serial_say() had no room */
 	size_t out_len, out_pos; /* taken from the port, not yet written to the console */
 	size_t in_len, in_pos;	 /* read from the console, not yet typed */
 	char out[GUEST_SERIAL_CHUNK];
@@ -46,13 +48,19 @@ struct guest_serial {
 int guest_serial_init(struct guest_serial *s, struct evloop *loop, int source_fd, int console_fd,
 		      bool lossless);
 
-/* guest_serial_say() - text from another console of the same machine; lost where it has no room. */
-void guest_serial_say(struct guest_serial *s, const char *data, size_t len);
+/*
+ * guest_serial_say() - text from another console of the same machine. Returns how much was taken:
+ * lossless, what fits now (port.room is called when there is more room), else all of it.
+ */
+size_t guest_serial_say(struct guest_serial *s, const char *data, size_t len);
 
 /* guest_serial_panic() - the panic that one of the consoles showed, NULL: none. */
 const char *guest_serial_panic(const struct guest_serial *s);
 
-/* guest_serial_drain() - at the end: what the port still holds goes into the log, and out. */
+/*
+ * guest_serial_drain() - at the end: what the port still holds goes into the log, and out.
+ * Lossless, it waits for the reader, or for its end.
+ */
 void guest_serial_drain(struct guest_serial *s);
 
 #endif

@@ -20,8 +20,8 @@
 
 #define EXIT_BROKEN 1 /* a device or this program */
 #define EXIT_SETUP 2  /* what it was given; mayfly shows the last line as its own */
-/* vsock connections and handshakes, vhost-user, and some to spare. */
-#define RESERVED_FDS ((rlim_t)400)
+/* vsock connections and handshakes, the transports, 32 CPUs, and some to spare. */
+#define RESERVED_FDS ((rlim_t)450)
 
 /* One device less is a machine that hangs: it ends as a whole. */
 static void on_fs_gone(struct evsource *src, uint32_t events)

@@ -8,10 +8,29 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#define HUGE_PAGE (2ull << 20)
+
+/*
+ * KVM maps a huge page only where guest and host address agree within it, and mmap() promises no
+ * alignment: a little more is reserved, and what lies outside the aligned part given back.
+ */
+static void *map_aligned(uint64_t size)
+{
+	uint64_t all = size + HUGE_PAGE;
+	uint8_t *p = mmap(NULL, all, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return p;
+	uint64_t skip = -(uintptr_t)p & (HUGE_PAGE - 1);
+	if (skip > 0)
+		munmap(p, skip);
+	munmap(p + skip + size, all - skip - size);
+	return p + skip;
+}
+
 static int add_region(struct gmem *m, uint64_t gpa, uint64_t size, struct err *e)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = map_aligned(size);
 	if (p == MAP_FAILED)
 		return err_errno(e, errno, "can't map %llu MiB of guest memory (see --memory)",
 				 (unsigned long long)(size >> 20));

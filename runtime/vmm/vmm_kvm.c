@@ -33,7 +33,7 @@
 #define SLOT_FIRST_IRQ 16
 #define QUEUE_NOTIFY 0x50 /* virtio 1.2, section 4.2.2 */
 #define STOP_MS 1000
-#define EXIT_ROWS (2 * BUS_MAX_WINDOWS + VCPU_EXIT_KINDS)
+#define EXIT_ROWS 32
 
 /* An exit count as the report has it. */
 struct exit_row {
@@ -41,6 +41,11 @@ struct exit_row {
 	uint64_t until_ready;
 	Mayfly__ExitCount msg;
 };
+/* The report is one datagram: two numbers of at most 10 bytes a row, some bytes of frame. */
+_Static_assert(EXIT_ROWS *(SLOT_NAME_MAX + 8 + 28) + SERIAL_LOG_LINES * (SERIAL_LOG_LINE_MAX + 4) +
+			       SERIAL_LOG_LINE_MAX + VCPU_DETAIL_MAX + 64 <=
+		       CONFIG_DATAGRAM_MAX,
+	       "the report fits");
 
 static struct {
 	struct gmem ram;
@@ -104,10 +109,16 @@ static size_t serial_port_give(struct guest_serial *s, const void *buf, size_t l
 	return serial_input(&m.uart, buf, len);
 }
 
+static void serial_port_room(struct guest_serial *s)
+{
+	(void)s;
+	if (m.console)
+		virtio_console_resume(m.console);
+}
+
 static size_t console_out(void *arg, const void *data, size_t len)
 {
-	guest_serial_say(arg, data, len);
-	return len;
+	return guest_serial_say(arg, data, len);
 }
 
 static int eventfd_for_irq(unsigned irq, int *fd, struct err *e)
@@ -210,8 +221,8 @@ static int add_serial(struct vmm *v, struct err *e)
 	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake < 0)
 		return err_errno(e, errno, "can't make an eventfd");
-	v->serial.port =
-		(struct guest_serial_port){.take = serial_port_take, .give = serial_port_give};
+	v->serial.port = (struct guest_serial_port){
+		.take = serial_port_take, .give = serial_port_give, .room = serial_port_room};
 	int ret = guest_serial_init(&v->serial, &v->loop, wake, v->cfg->console_fd,
 				    v->cfg->console_lossless);
 	if (ret < 0)
@@ -222,6 +233,7 @@ static int add_serial(struct vmm *v, struct err *e)
 	ret = serial_init(&m.uart, irq_fd, on_serial_wake, &v->serial);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't make the serial port");
+	m.uart.patient = v->cfg->console_lossless;
 	return add_window(&m.ports, SERIAL_COM1_PORT, SERIAL_NUM_REGS, &w, e);
 }
 
@@ -371,6 +383,7 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 		[VCPUS_END_SHUTDOWN] = MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN,
 		[VCPUS_END_ERROR] = MAYFLY__VMM_REPORT__END__ENGINE_ERROR,
 	};
+	serial_stop(&m.uart);
 	for (unsigned i = 0; i < m.n_slots; i++)
 		virtio_mmio_stop(&m.slot[i]);
 	int ret = vcpus_stop(&m.cpus, STOP_MS);

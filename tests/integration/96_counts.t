@@ -6,7 +6,7 @@
 
 # at_most NUMBER LIMIT DESCRIPTION
 at_most() {
-	if [ "${1:-999999}" -le "$2" ]; then pass "$3 ($1)"; else fail "$3 ($1, $2 is the limit)"; fi
+	if [ "${1:-0}" -gt 0 ] && [ "$1" -le "$2" ]; then pass "$3 ($1)"; else fail "$3 ($1, $2 is the limit)"; fi
 	diag "measured: $3: $1"
 }
 

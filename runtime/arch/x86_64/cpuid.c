@@ -43,12 +43,12 @@ static const struct {
 	{0x80000007, ANY_INDEX, ~0u, ~0u, ~0u, ~BIT(8)},
 	/* Instructions retired, RDPRU, bandwidth enforcement */
 	{0x80000008, ANY_INDEX, 0, BIT(1) | BIT(4) | BIT(6), 0, 0},
-	/* Of KVM's own features stay: clocks, no I/O delay, end of interrupt, halt and wake, remote
-	   TLB flush, IPIs, polling, yield. Page faults handled later and migration need state that
-	   nothing here keeps. */
+	/* Of KVM's own features stay: clocks, no I/O delay, stolen time (which the two below need),
+	   end of interrupt, halt and wake, remote TLB flush, IPIs, polling, yield. Page faults
+	   handled later and migration need state that nothing here keeps. */
 	{0x40000001, ANY_INDEX,
-	 ~(BIT(0) | BIT(1) | BIT(3) | BIT(6) | BIT(7) | BIT(9) | BIT(11) | BIT(12) | BIT(13) |
-	   BIT(24)),
+	 ~(BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(9) | BIT(11) | BIT(12) |
+	   BIT(13) | BIT(24)),
 	 0, 0, 0},
 };
 
