@@ -33,12 +33,12 @@ say etchost "$(cat /etc/hostname 2>/dev/null)"
 say nets "$(ls /sys/class/net | tr '\n' ' ')"
 say ifs "$(sed 1,2d /proc/net/dev | wc -l)"
 say routes "$(sed 1d /proc/net/route | wc -l)"
-say out "$(timeout 10 /usr/bin/python3 -c '
+say out "$(timeout "$2" /usr/bin/python3 -c '
 import socket
 s = socket.socket(); s.settimeout(5)
 try: s.connect(("192.0.2.1", 80)); print("connected")
 except OSError as e: print(e.strerror)' 2>&1)"
-say dns "$(timeout 10 /usr/bin/python3 -c '
+say dns "$(timeout "$2" /usr/bin/python3 -c '
 import socket
 try: print(socket.getaddrinfo("example.org", 80))
 except OSError as e: print("no")' 2>&1 | tail -n 1)"
@@ -65,7 +65,7 @@ for who in own 0; do
 	[ $who = 0 ] && opt=(--user 0)
 	[ $who = own ] && is_root && opt=(--user 1000:1000)
 	as="as $([ $who = 0 ] && echo root || echo a user)"
-	vm "${opt[@]}" -- bash look.sh "$T"
+	vm "${opt[@]}" -- bash look.sh "$T" "$(scaled 10)"
 	guest_is end yes "$as: the script came to its end"
 	guest_is home 0 "$as: the home directory is empty"
 	guest_is homes 0 "$as: no home directories"

@@ -24,7 +24,7 @@ for s in INT TERM HUP; do
 	watch --part mayfly --signal $s --when start -- -- sh -c 'echo started; sleep 20'
 	like "$rc" "^(130|143|129)$" "SIG$s at the start ends it ($rc)"
 done
-watch --part mayfly --signal INT --when start --delay 200 -- -- sh -c 'sleep 20'
+watch --part mayfly --signal INT --when vmm -- -- sh -c 'sleep 20'
 is "$rc/$(verdict reason)/$(verdict signal)" "130/interrupted/2" "SIGINT during the boot ends it"
 soon "$ms" 2500 "at once ($ms ms)"
 is "$left" "" "and nothing is left"

@@ -35,12 +35,6 @@ static bool wait_sem(sem_t *s)
 	return ret == 0;
 }
 
-static void fail(struct vcpu_exit *x, const char *why)
-{
-	x->kind = VCPU_EXIT_ERROR;
-	snprintf(x->detail, sizeof(x->detail), "%s", why);
-}
-
 /* As KVM: the flag is looked at once, on entry; from then on only a signal ends the stay, also one
  * that is pending already. */
 static void stay(struct fake_cpu *c, struct vcpu_exit *x)
@@ -53,10 +47,10 @@ static void stay(struct fake_cpu *c, struct vcpu_exit *x)
 	bool flagged = atomic_load(&c->interrupted);
 	if (!flagged)
 		sem_post(&c->inside);
-	if (flagged || ppoll(NULL, 0, &limit, &before) < 0)
-		x->kind = VCPU_EXIT_KICK;
-	else
-		fail(x, "nobody interrupts the CPU");
+	c->lost = !flagged && ppoll(NULL, 0, &limit, &before) == 0;
+	x->kind = c->lost ? VCPU_EXIT_ERROR : VCPU_EXIT_KICK;
+	if (c->lost)
+		snprintf(x->detail, sizeof(x->detail), "nobody interrupts the CPU");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -72,6 +72,7 @@ struct fake_cpu {
 	unsigned again;	   /* repetitions of the step so far */
 	const char *place; /* what where() says */
 	atomic_bool interrupted;
+	bool lost; /* it stayed and nobody took it out: look after a stop */
 	atomic_uint entries, kicks;
 	/* An access came back and the CPU has not been run since. */
 	atomic_bool half_done;

@@ -8,7 +8,7 @@
 #
 # PART is mayfly, jailer, fs, vmm or qemu. MOMENT: start (the part has just appeared), boot (it is
 # 150 ms old), marker (the command wrote a line "started" and 100 ms have passed), ending (it wrote
-# "ending"). --delay adds to it. Several --signal are sent one after the other, 300 ms apart.
+# "ending"), or another part's name (that one has just appeared). --delay adds to it. Several --signal are sent one after the other, 300 ms apart.
 # The command's descendants become children of this process, whoever dies; so none can hide.
 # Prints KEY=VALUE: rc, ms (from the first blow, or the start, to the end of the command), struck
 # (whether the part was there), left (what still runs 2 s later), left_ms (when all was gone).
@@ -75,10 +75,10 @@ class Watch:
         self.seen_at = None
         self.struck = "no"
 
-    def find(self):
-        if self.o["part"] == "mayfly":
+    def find(self, part):
+        if part == "mayfly":
             return self.p.pid
-        want = NAMES[self.o["part"]]
+        want = NAMES[part]
         for pid in descendants(self.p.pid):
             if argv0(pid).startswith(want):
                 return pid
@@ -94,7 +94,8 @@ class Watch:
         if when == "ending" and b"ending" in self.text:
             self.seen_at = self.seen_at or now
             return now >= self.seen_at + extra
-        if when in ("start", "boot") and self.find():
+        part = when if when in NAMES else self.o["part"]
+        if (when in NAMES or when in ("start", "boot")) and self.find(part):
             self.seen_at = self.seen_at or now
             return now >= self.seen_at + (0.15 if when == "boot" else 0) + extra
         return False
@@ -107,7 +108,7 @@ class Watch:
             return
         if self.sent and now < self.t_last + 0.3 * SCALE:
             return
-        pid = self.find()
+        pid = self.find(self.o["part"])
         number = getattr(signal, "SIG" + self.o["signal"][self.sent])
         self.sent += 1
         self.t_last = now

@@ -85,6 +85,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.uid, geteuid());
 	assert_int_equal(c.gid, getegid());
 	assert_false(c.user_given || c.no_cwd || c.console || c.timings || c.verbose);
+	assert_false(c.boot || c.trace_exits);
 	assert_int_equal(c.status_fd, -1);
 	assert_int_equal(c.argc, 2);
 	assert_string_equal(c.argv[0], "uname");
@@ -104,6 +105,9 @@ static void test_command(void **state)
 	assert_string_equal(c.argv[0], "--weird");
 	assert_int_equal(PARSE("ls", "--cpus", "99999"), 0);
 	assert_int_equal(c.argc, 3);
+	/* Those of `mayfly boot` only. */
+	assert_int_equal(PARSE("--append", "x", "ls"), -EINVAL);
+	assert_int_equal(PARSE("--protocol", "pvh", "ls"), -EINVAL);
 	assert_int_equal(PARSE("--nonsense", "ls"), -EINVAL);
 	assert_non_null(strstr(e.text, "--nonsense"));
 	assert_int_equal(PARSE("--help"), 0);
@@ -114,10 +118,13 @@ static void test_engine(void **state)
 {
 	(void)state;
 	good("--engine", "auto");
+	assert_int_equal(c.engine, ENGINE_AUTO);
 	good("--engine", "tcg");
 	assert_int_equal(c.engine, ENGINE_TCG);
-	ALL_BAD("--engine", "", "TCG", "qemu", "tc", "kvm");
-	assert_non_null(strstr(e.text, "not built yet"));
+	good("--engine", "kvm");
+	assert_int_equal(c.engine, ENGINE_KVM);
+	ALL_BAD("--engine", "", "TCG", "qemu", "tc", "kvm ", "KVM");
+	assert_non_null(strstr(e.text, "auto, tcg, kvm"));
 }
 
 static void test_cpus(void **state)
@@ -277,8 +284,9 @@ static void test_user(void **state)
 static void test_flags(void **state)
 {
 	(void)state;
-	assert_int_equal(PARSE("--no-cwd", "--console", "--timings", "-v", "cmd"), 0);
-	assert_true(c.no_cwd && c.console && c.timings && c.verbose);
+	assert_int_equal(PARSE("--no-cwd", "--console", "--timings", "-v", "--trace-exits", "cmd"),
+			 0);
+	assert_true(c.no_cwd && c.console && c.timings && c.verbose && c.trace_exits);
 	assert_int_equal(PARSE("--console=yes", "cmd"), -EINVAL);
 }
 

@@ -42,7 +42,11 @@ static void test_memfd(void **state)
 	struct err e;
 	cfg.version = CONFIG_VERSION;
 	cfg.guest_cid = 3;
-	cfg.console_fd = -1;
+	cfg.console_fd = cfg.initrd_fd = -1;
+	cfg.engine = MAYFLY__VMM_CONFIG__ENGINE__KVM;
+	cfg.memory = 64ull << 30;
+	cfg.kernel_name = (char *)"vmlinux";
+	cfg.cmdline = (char *)"console=ttyS0 -- x";
 	AUTO_CLOSE int fd = config_memfd("test", &cfg.base);
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -57,6 +61,12 @@ static void test_memfd(void **state)
 		assert_int_equal(got->version, CONFIG_VERSION);
 		assert_int_equal(got->guest_cid, 3);
 		assert_int_equal(got->console_fd, -1);
+		assert_int_equal(got->initrd_fd, -1);
+		assert_int_equal(got->engine, MAYFLY__VMM_CONFIG__ENGINE__KVM);
+		assert_true(got->memory == 64ull << 30);
+		assert_string_equal(got->kernel_name, "vmlinux");
+		assert_string_equal(got->initrd_name, "");
+		assert_string_equal(got->cmdline, "console=ttyS0 -- x");
 		protobuf_c_message_free_unpacked(out, NULL);
 	}
 }
@@ -133,6 +143,55 @@ static void test_datagrams(void **state)
 	mayfly__jail_event__free_unpacked(got, NULL);
 	close_fd(&pair[0]);
 	assert_int_equal(receive(&got, fds, 4, &n), 0);
+}
+
+#define ROWS 24
+#define LINES 20
+
+/* All that a guest can make the vmm say fits into the one datagram that it has. */
+static void test_largest_report(void **state)
+{
+	(void)state;
+	static char line[256];
+	static char name[32];
+	Mayfly__VmmReport r = MAYFLY__VMM_REPORT__INIT;
+	Mayfly__ExitCount row[ROWS];
+	Mayfly__ExitCount *rows[ROWS];
+	char *lines[LINES];
+	ProtobufCMessage *out = NULL;
+	memset(line, 'x', sizeof(line) - 1);
+	memset(name, 'n', sizeof(name) - 1);
+	for (unsigned i = 0; i < ROWS; i++) {
+		mayfly__exit_count__init(&row[i]);
+		row[i].name = name;
+		row[i].count = row[i].until_ready = UINT64_MAX - i;
+		rows[i] = &row[i];
+	}
+	for (unsigned i = 0; i < LINES; i++)
+		lines[i] = line;
+	r.end = MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN;
+	r.panic_line = r.detail = line;
+	r.console_tail = lines;
+	r.n_console_tail = LINES;
+	r.exit = rows;
+	r.n_exit = ROWS;
+	r.entered_ns = r.left_ns = UINT64_MAX;
+	assert_int_equal(config_send(pair[0], &r.base, NULL, 0), 0);
+	assert_int_equal(config_recv(pair[1], &mayfly__vmm_report__descriptor, &out, NULL, 0, NULL),
+			 1);
+	const Mayfly__VmmReport *got = (const Mayfly__VmmReport *)out;
+	assert_true(got->n_exit == ROWS && got->n_console_tail == LINES);
+	assert_true(got->exit[ROWS - 1]->count == UINT64_MAX - (ROWS - 1));
+	assert_string_equal(got->detail, line);
+	protobuf_c_message_free_unpacked(out, NULL);
+	/* The other way: one bit. */
+	Mayfly__VmmRequest q = MAYFLY__VMM_REQUEST__INIT;
+	q.ready = 1;
+	assert_int_equal(config_send(pair[1], &q.base, NULL, 0), 0);
+	assert_int_equal(
+		config_recv(pair[0], &mayfly__vmm_request__descriptor, &out, NULL, 0, NULL), 1);
+	assert_true(((const Mayfly__VmmRequest *)out)->ready);
+	protobuf_c_message_free_unpacked(out, NULL);
 }
 
 static void test_datagram_too_large(void **state)
@@ -220,6 +279,7 @@ int main(void)
 		T(test_load_garbage),
 		T(test_load_too_large),
 		T(test_datagrams),
+		T(test_largest_report),
 		T(test_datagram_too_large),
 		T(test_datagram_garbage),
 		T(test_fd_arg),

@@ -19,13 +19,15 @@
 
 static struct vm_config c;
 static struct tcg_args a;
-static const struct tcg_fds fds = {
-	.kernel = 103, .init = 104, .vsock = 105, .fs = 106, .serial = 107};
+static const struct tcg_fds all_fds = {
+	.kernel = 103, .init = 104, .vsock = 105, .fs = 106, .serial = 107, .rng = 108};
+static struct tcg_fds fds;
 
 static int setup(void **state)
 {
 	(void)state;
 	c = (struct vm_config){.cpus = 1, .memory = 512ull << 20};
+	fds = all_fds;
 	return 0;
 }
 
@@ -40,7 +42,7 @@ static int teardown(void **state)
 static void build(void)
 {
 	tcg_free_args(&a);
-	assert_int_equal(tcg_build_args(&a, &c, &fds), 0);
+	assert_int_equal(tcg_build_args(&a, &c, &fds, "console=ttyS0 x=1 -- y"), 0);
 	assert_true(a.n < TCG_MAX_ARGS);
 }
 
@@ -87,7 +89,7 @@ static void test_devices(void **state)
 {
 	(void)state;
 	static const char *const allowed[] = {"vhost-user-vsock-device,", "vhost-user-fs-device,",
-					      "virtio-rng-device"};
+					      "vhost-user-rng,"};
 	unsigned n;
 	build();
 	for (n = 0; value("-device", n); n++) {
@@ -106,7 +108,8 @@ static void test_descriptors(void **state)
 	const struct {
 		const char *id;
 		int fd;
-	} sockets[] = {{"vsock", fds.vsock}, {"fs", fds.fs}, {"serial", fds.serial}};
+	} sockets[] = {
+		{"vsock", fds.vsock}, {"fs", fds.fs}, {"rng", fds.rng}, {"serial", fds.serial}};
 	build();
 	for (unsigned i = 0; i < ARRAY_SIZE(sockets); i++) {
 		snprintf(want, sizeof(want), "socket,id=%s,fd=%d", sockets[i].id, sockets[i].fd);
@@ -120,6 +123,34 @@ static void test_descriptors(void **state)
 		if (strcmp(a.argv[i - 1], "-append") != 0)
 			assert_true(!strchr(a.argv[i], '/') ||
 				    strncmp(a.argv[i], "/proc/self/fd/", 14) == 0);
+}
+
+/* A machine of `mayfly boot`: a kernel, its console, randomness. */
+static void test_fewer_devices(void **state)
+{
+	(void)state;
+	fds.vsock = fds.fs = fds.init = -1;
+	build();
+	assert_string_equal(value("-device", 0), "vhost-user-rng,chardev=rng");
+	assert_null(value("-device", 1));
+	assert_null(value("-chardev", 2));
+	assert_false(has("-initrd"));
+	assert_string_equal(value("-kernel", 0), "/proc/self/fd/103");
+	assert_string_equal(value("-serial", 0), "chardev:serial");
+	for (size_t i = 0; i < a.n; i++)
+		assert_null(strstr(a.argv[i], "-1"));
+	fds.rng = -1;
+	build();
+	assert_null(value("-device", 0));
+	assert_null(value("-chardev", 1));
+}
+
+static void test_command_line(void **state)
+{
+	(void)state;
+	build();
+	assert_string_equal(value("-append", 0), "console=ttyS0 x=1 -- y");
+	assert_null(value("-append", 1));
 }
 
 static void test_memory_and_cpus(void **state)
@@ -172,6 +203,7 @@ static void test_no_injection(void **state)
 	c.init = "-monitor";
 	c.workdir = "/evil";
 	c.rootfs = "/evil";
+	c.append = "evil";
 	build();
 	for (size_t i = 0; i < a.n; i++)
 		assert_null(strstr(a.argv[i], "evil"));
@@ -195,9 +227,9 @@ static void test_not_installed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_nothing_of_its_own), T(test_devices),	 T(test_descriptors),
-		T(test_memory_and_cpus),    T(test_kernel_args), T(test_no_injection),
-		T(test_not_installed),
+		T(test_nothing_of_its_own), T(test_devices),	   T(test_descriptors),
+		T(test_memory_and_cpus),    T(test_kernel_args),   T(test_no_injection),
+		T(test_not_installed),	    T(test_fewer_devices), T(test_command_line),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("tcg", tests, NULL, NULL);

@@ -90,8 +90,10 @@ static int teardown(void **state)
 	(void)state;
 	assert_int_equal(vcpus_stop(&w.set, STOP_MS), 0);
 	vcpus_free(&w.set);
-	for (unsigned i = 0; i < w.n; i++)
+	for (unsigned i = 0; i < w.n; i++) {
+		assert_false(w.cpu[i].lost);
 		fake_cpu_destroy(&w.cpu[i]);
+	}
 	serial_destroy(&w.uart);
 	rtc_destroy(&w.rtc);
 	return 0;

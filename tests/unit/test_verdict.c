@@ -107,9 +107,37 @@ static void test_own_ends(void **state)
 	}
 	assert_string_equal(verdict_name(VERDICT_GUEST_PANIC), "guest-panic");
 	assert_string_equal(verdict_name(VERDICT_GUEST_RESET), "guest-reset");
+	assert_string_equal(verdict_name(VERDICT_TRIPLE_FAULT), "triple-fault");
+	assert_string_equal(verdict_name(VERDICT_ENGINE_FAILED), "engine-failed");
+	assert_string_equal(verdict_name(VERDICT_ENGINE_KILLED), "engine-killed");
 	assert_string_equal(verdict_name(VERDICT_VMM_KILLED), "vmm-killed");
 	assert_string_equal(verdict_name(VERDICT_CONFIG), "config");
 	assert_string_equal(verdict_name(VERDICT_REASONS), "?");
+}
+
+/* mayfly boot: how the guest ended is the status, everything else as ever. */
+static void test_boot_status(void **state)
+{
+	(void)state;
+	for (unsigned r = 0; r < VERDICT_REASONS; r++) {
+		struct verdict run = {.reason = (enum verdict_reason)r, .signal = SIGINT};
+		struct verdict boot = run;
+		boot.boot = true;
+		int want = verdict_status(&run);
+		if (r == VERDICT_GUEST_RESET)
+			want = 0;
+		else if (r == VERDICT_GUEST_PANIC)
+			want = 1;
+		else if (r == VERDICT_TRIPLE_FAULT)
+			want = 2;
+		assert_int_equal(verdict_status(&boot), want);
+		/* Of a run these three are the machine's failure. */
+		if (want <= 2 && r != VERDICT_EXIT)
+			assert_int_equal(verdict_status(&run), EXIT_MAYFLY);
+		json_t *o = written(&boot);
+		assert_int_equal(json_integer_value(json_object_get(o, "status")), want);
+		json_decref(o);
+	}
 }
 
 static void test_first_wins(void **state)
@@ -174,6 +202,151 @@ static void test_json(void **state)
 	}
 	assert_true(sum > 500);
 	json_decref(o);
+}
+
+/* ---- exits ---- */
+
+#define ROWS (VERDICT_EXITS_MAX + 10)
+
+static struct {
+	Mayfly__VmmReport r;
+	Mayfly__ExitCount row[ROWS];
+	Mayfly__ExitCount *ptr[ROWS];
+	char name[ROWS][100];
+} rep;
+
+static void report(unsigned n)
+{
+	mayfly__vmm_report__init(&rep.r);
+	for (unsigned i = 0; i < n; i++) {
+		mayfly__exit_count__init(&rep.row[i]);
+		snprintf(rep.name[i], sizeof(rep.name[i]), "port %u", i);
+		rep.row[i].name = rep.name[i];
+		rep.row[i].count = 1000 + i;
+		rep.row[i].until_ready = i;
+		rep.ptr[i] = &rep.row[i];
+	}
+	rep.r.exit = rep.ptr;
+	rep.r.n_exit = n;
+	rep.r.entered_ns = 77;
+	rep.r.left_ns = 99;
+}
+
+static void test_exits(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	report(3);
+	verdict_take_exits(&v, &rep.r);
+	assert_true(v.n_exits == 3 && v.entered == 77 && v.left == 99);
+	assert_string_equal(v.exits[2].name, "port 2");
+	assert_true(v.exits[2].count == 1002 && v.exits[2].until_ready == 2);
+	json_t *o = written(&v);
+	const json_t *x = json_object_get(o, "exits");
+	assert_int_equal(json_object_size(x), 3);
+	const json_t *one = json_object_get(x, "port 1");
+	assert_int_equal(json_integer_value(json_object_get(one, "total")), 1001);
+	assert_int_equal(json_integer_value(json_object_get(one, "until_ready")), 1);
+	json_decref(o);
+	/* A later report replaces an earlier one; tcg has none. */
+	report(0);
+	verdict_take_exits(&v, &rep.r);
+	assert_int_equal(v.n_exits, 0);
+	o = written(&v);
+	assert_null(json_object_get(o, "exits"));
+	json_decref(o);
+}
+
+/* The vmm is a process that a guest may have taken over: neither its lengths nor its bytes count.
+ */
+static void test_hostile_exits(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	report(ROWS);
+	rep.r.left_ns = UINT64_MAX;
+	memset(rep.name[0], 'x', sizeof(rep.name[0]) - 1);
+	rep.row[0].count = rep.row[0].until_ready = UINT64_MAX;
+	snprintf(rep.name[1], sizeof(rep.name[1]), "\xff\xfe");
+	snprintf(rep.name[2], sizeof(rep.name[2]), "port 3");
+	rep.name[4][0] = '\0';
+	verdict_take_exits(&v, &rep.r);
+	assert_true(v.entered == 0 && v.left == 0);
+	assert_int_equal(v.n_exits, VERDICT_EXITS_MAX);
+	assert_int_equal(strlen(v.exits[0].name), sizeof(v.exits[0].name) - 1);
+	json_t *o = written(&v);
+	assert_in_range(json_object_size(json_object_get(o, "exits")), VERDICT_EXITS_MAX - 4,
+			VERDICT_EXITS_MAX);
+	json_decref(o);
+}
+
+/* When the guest was entered and left, if that lies within the run. */
+static void test_entry_times(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t entered, left;
+		bool good;
+	} rows[] = {
+		{2000000, 5000000, true}, {2000000, 2000000, true}, {0, 0, false},
+		{0, 5000000, false},	  {999999, 5000000, false}, {5000000, 2000000, false},
+		{2000000, ~0ull, false},  {~0ull, ~0ull, false},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int boot = 0; boot < 2; boot++) {
+			struct verdict v = {.boot = boot, .engine = "kvm", .t.start = 1000000};
+			report(0);
+			rep.r.entered_ns = rows[i].entered;
+			rep.r.left_ns = rows[i].left;
+			verdict_take_exits(&v, &rep.r);
+			verdict_set(&v, VERDICT_GUEST_RESET, "text");
+			v.t.end = v.t.stop + 1;
+			json_t *o = written(&v);
+			const json_t *t = json_object_get(o, "timings");
+			double first = json_number_value(json_object_get(t, "first_entry"));
+			double last = json_number_value(json_object_get(t, "last_exit"));
+			assert_int_equal(first > 0, rows[i].good);
+			assert_true(!rows[i].good || (first >= 0.999 && first <= 1.001));
+			assert_true(!rows[i].good || last >= first);
+			/* A guest without an agent is all kernel. */
+			assert_int_equal(v.t.kernel != 0, boot && rows[i].good);
+			assert_string_equal(json_string_value(json_object_get(o, "engine")), "kvm");
+			json_decref(o);
+		}
+	}
+}
+
+/* What goes to standard error while fn runs. */
+static void printed(void (*fn)(const struct verdict *), const struct verdict *v, char *buf,
+		    size_t len)
+{
+	AUTO_CLOSE int fd = memfd_create("stderr", MFD_CLOEXEC);
+	int saved = dup(2);
+	fflush(stderr);
+	dup2(fd, 2);
+	fn(v);
+	fflush(stderr);
+	dup2(saved, 2);
+	close(saved);
+	ssize_t n = pread(fd, buf, len - 1, 0);
+	assert_true(n >= 0);
+	buf[n] = '\0';
+}
+
+static void test_exits_table(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	char text[4096];
+	printed(verdict_print_exits, &v, text, sizeof(text));
+	assert_non_null(strstr(text, "no exits were counted"));
+	report(3);
+	verdict_take_exits(&v, &rep.r);
+	printed(verdict_print_exits, &v, text, sizeof(text));
+	assert_non_null(
+		strstr(text, "mayfly: port 2                              2         1002\n"));
+	assert_non_null(
+		strstr(text, "mayfly: total                               3         3003\n"));
 }
 
 static void test_json_of_every_reason(void **state)
@@ -280,9 +453,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_own_ends),
+		cmocka_unit_test(test_boot_status),
 		cmocka_unit_test(test_first_wins),
 		cmocka_unit_test(test_oom_messages),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_exits),
+		cmocka_unit_test(test_hostile_exits),
+		cmocka_unit_test(test_exits_table),
+		cmocka_unit_test(test_entry_times),
 		cmocka_unit_test(test_json_of_every_reason),
 		cmocka_unit_test(test_json_guest_text),
 		cmocka_unit_test(test_json_long_text),
