@@ -83,7 +83,8 @@ static bool can_send(const struct serial *s)
 /* How many bytes of input may come. */
 static unsigned rx_room(const struct serial *s)
 {
-	if (!(s->ier & IER_RDI) || (s->mcr & MCR_LOOP))
+	/* OUT2 lets interrupts out: a driver that only tries out the port has it off. */
+	if (!(s->ier & IER_RDI) || (s->mcr & (MCR_LOOP | MCR_OUT2)) != MCR_OUT2)
 		return 0;
 	unsigned depth = s->fifo ? SERIAL_FIFO : 1;
 	return depth - MIN(depth, s->rx_len);
