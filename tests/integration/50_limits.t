@@ -16,6 +16,7 @@ soon "$ms" 4500 "in time ($ms ms)"
 vm --boot-timeout 50ms -- true
 is "$rc/$(verdict reason)" "125/boot-timeout" "--boot-timeout names itself"
 t0=$(now_ms)
+: >"$T/verdict"
 # The reader reads nothing; mayfly's output is stuck.
 # shellcheck disable=SC2094 # written by mayfly, read by the waiting side: meant
 timeout -k 5 "$(scaled 30)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --timeout $short --status-fd 9 -- yes 9>"$T/verdict" 2>"$T/err" | {

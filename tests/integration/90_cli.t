@@ -98,7 +98,7 @@ import json, sys
 text = open(sys.argv[1]).read()
 assert text.count("\n") == 1 and text.endswith("\n"), "not one line"
 v = json.loads(text)
-assert set(v) <= {"reason", "status", "code", "errno", "signal", "message", "timings", "usage", "jail"}, set(v)
+assert set(v) <= {"reason", "status", "engine", "code", "errno", "signal", "message", "timings", "usage", "jail"}, set(v)
 assert set(v["timings"]) == {"parse", "engine", "kernel", "init", "exec", "command", "teardown", "total"}
 t = dict(v["timings"]); total = t.pop("total")
 assert all(x >= 0 for x in t.values()) and abs(sum(t.values()) - total) < 1 + total / 100, v
