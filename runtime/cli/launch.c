@@ -421,7 +421,7 @@ static int launch(struct launch *l, struct machine *m, struct vm_config *c, stru
 		ret = engine_choose(c, m->base_fd, &w.kvm, e);
 	own(l, w.kvm);
 	if (ret == 0 && (ret = engine_kernel_args(l->cmdline, sizeof(l->cmdline), c)) < 0)
-		return err_errno(e, -ret, "the kernel's command line is too long");
+		return err_set(e, -ret, "the kernel's command line is too long (see --append)");
 	m->has[MACHINE_QEMU] = c->engine == ENGINE_TCG;
 	m->has[MACHINE_VMM] = true;
 	m->has[MACHINE_FS] = !c->boot;

@@ -32,6 +32,8 @@ static int failed(const struct kvm_vm *vm, struct err *e, const char *what)
 {
 	int code = errno;
 	int version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version < 0)
+		return err_set(e, ENOTSUP, "/dev/kvm is not KVM (use --engine tcg)");
 	if (version != API_VERSION)
 		return err_set(e, ENOTSUP, "this host's KVM has API version %d, mayfly needs %d",
 			       version, API_VERSION);

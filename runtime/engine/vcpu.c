@@ -260,6 +260,8 @@ void vcpus_resume(struct vcpus *s)
 
 int vcpus_stop(struct vcpus *s, unsigned ms)
 {
+	pthread_t thread[VCPU_MAX];
+	unsigned n = 0;
 	pthread_mutex_lock(&s->lock);
 	atomic_store(&s->want, VCPUS_STOP);
 	interrupt_all(s);
@@ -268,11 +270,13 @@ int vcpus_stop(struct vcpus *s, unsigned ms)
 	for (unsigned i = 0; ret == 0 && i < s->n; i++) {
 		if (!s->cpu[i].started)
 			continue;
-		/* Past its last need of the lock. Nobody signals it from now on. */
-		pthread_join(s->cpu[i].thread, NULL);
+		/* Nobody signals it from now on. */
 		s->cpu[i].started = false;
+		thread[n++] = s->cpu[i].thread;
 	}
 	pthread_mutex_unlock(&s->lock);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
 	return ret;
 }
 
