@@ -48,25 +48,33 @@ int engine_choose(struct vm_config *c, int cache_dir_fd, int *kvm_fd, struct err
 	return c->engine == ENGINE_KVM ? open_kvm(kvm_fd, e) : 0;
 }
 
+/* The user's words come last: the last word on anything is theirs. */
+static int boot_args(char *buf, size_t len, const struct vm_config *c)
+{
+	char clock[64] = "";
+	/* What a guest measures on a busy host's emulated timers may be wrong beyond use. */
+	if (c->engine == ENGINE_TCG)
+		snprintf(clock, sizeof(clock), " no_timer_check tsc_early_khz=%lu", tcg_tsc_khz());
+	int n = snprintf(buf, len, "console=ttyS0 panic=-1 reboot=%s%s%s%s",
+			 c->engine == ENGINE_KVM ? "k" : "t", clock, c->append ? " " : "",
+			 c->append ? c->append : "");
+	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
+}
+
 int engine_kernel_args(char *buf, size_t len, const struct vm_config *c)
 {
-	int n;
 	if (c->boot)
-		/* The user's words come last: the last word on anything is theirs. */
-		n = snprintf(buf, len, "console=ttyS0 panic=-1 reboot=%s%s%s",
-			     c->engine == ENGINE_KVM ? "k" : "t", c->append ? " " : "",
-			     c->append ? c->append : "");
-	else if (c->engine == ENGINE_TCG)
+		return boot_args(buf, len, c);
+	if (c->engine == ENGINE_TCG)
 		return tcg_kernel_args(buf, len, c);
-	else
-		/*
-		 * Panics get through at loglevel=1. reboot=k: one port write. noreplace-smp: the
-		 * kernel's text stays as it is in the file, shared by all machines.
-		 * rcu_expedited: as tcg.c says.
-		 */
-		n = snprintf(buf, len,
-			     "console=ttyS0 loglevel=%d reboot=k panic=-1 noreplace-smp "
-			     "rcupdate.rcu_expedited=1",
-			     c->console ? 7 : 1);
+	/*
+	 * Panics get through at loglevel=1. reboot=k: one port write. noreplace-smp: the
+	 * kernel's text stays as it is in the file, shared by all machines.
+	 * rcu_expedited: as tcg.c says.
+	 */
+	int n = snprintf(buf, len,
+			 "console=ttyS0 loglevel=%d reboot=k panic=-1 noreplace-smp "
+			 "rcupdate.rcu_expedited=1",
+			 c->console ? 7 : 1);
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
 }

@@ -312,11 +312,10 @@ static int make_wires(struct launch *l, struct machine *m, const struct vm_confi
 	int ret = c->engine == ENGINE_TCG ? make_engine_wires(l, c, w, e) : 0;
 	if (ret == 0 && !c->boot) {
 		ret = pair(l, SOCK_SEQPACKET, &w->fs_server, fs_far, e);
-		if (ret == 0)
-			own(l, w->fs_server);
-		if (ret == 0)
-			ret = pair(l, SOCK_STREAM, &m->control, &w->control, e);
+		own(l, w->fs_server);
 	}
+	if (ret == 0 && !c->boot)
+		ret = pair(l, SOCK_STREAM, &m->control, &w->control, e);
 	if (ret == 0)
 		ret = pair(l, SOCK_SEQPACKET, &m->report, &w->report, e);
 	if (ret == 0 && c->console)

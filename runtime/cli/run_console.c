@@ -94,7 +94,9 @@ static void type(struct run *r)
 		ssize_t n = send(r->console.fd, t->buf + t->pos, t->len - t->pos,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			stop(r);
+			/* The machine is gone; what it said may still wait to be read. */
+			t->pos = t->len = 0;
+			hostio_close(&r->in);
 			return;
 		}
 		if (n < 0) {
@@ -110,10 +112,10 @@ void run_console_pump(struct run *r)
 	if (!r->cfg->boot)
 		return;
 	hostio_push(&r->out[0]);
+	pull(r);
 	if (r->out[0].error && r->phase < RUN_DYING)
 		run_end(r, VERDICT_OUTPUT, "can't write standard output: %s",
 			strerror(r->out[0].error));
-	pull(r);
 	type(r);
 	if (r->console.fd >= 0) {
 		bool room = PROTO_WINDOW - r->out[0].len >= 4096;

@@ -81,6 +81,11 @@ int kvm_open(struct kvm_vm *vm, int kvm_fd, const struct kvm_options *opt, struc
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0)
 		return failed(vm, e, "can't create a virtual machine");
+	/* Counters tell about the host, too, and CPUID can't hide AMD's oldest four. Not all hosts
+	 * have the switch. */
+	struct kvm_enable_cap no_counters = {.cap = KVM_CAP_PMU_CAPABILITY,
+					     .args = {KVM_PMU_CAP_DISABLE}};
+	(void)ioctl(vm->fd, KVM_ENABLE_CAP, &no_counters);
 	int ret = read_limits(vm, e);
 	return ret < 0 ? ret : create_interrupts(vm, opt, e);
 }

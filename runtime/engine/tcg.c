@@ -82,7 +82,7 @@ void tcg_tsc_begin(void)
 	tsc_start.tsc = tsc_read();
 }
 
-static unsigned long tsc_khz(void)
+unsigned long tcg_tsc_khz(void)
 {
 	uint64_t ns = raw_ns() - tsc_start.ns;
 	/* The two readings are some 50 ns apart: 2 ms make that 25 parts in a million. */
@@ -108,7 +108,7 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
 			 "no_timer_check rcupdate.rcu_expedited=1 init_on_alloc=1 "
 			 "tsc_early_khz=%lu%s",
-			 c->console ? 7 : 1, tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "");
+			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "");
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
 }
 

@@ -35,6 +35,9 @@ void tcg_free_args(struct tcg_args *a);
 /* tcg_tsc_begin() - first reading of the time stamp counter; call it when the program starts. */
 void tcg_tsc_begin(void);
 
+/* tcg_tsc_khz() - what the guest is to take the time stamp counter for; waits up to 2 ms. */
+unsigned long tcg_tsc_khz(void);
+
 /* tcg_kernel_args() - the guest kernel's command line for this machine. */
 int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c);
 

@@ -11,6 +11,8 @@
 
 /* A guest that writes without end must not keep the loop from its other sources. */
 #define TAKE_ROUNDS 16
+/* 16 MiB of last words are enough for anybody. */
+#define DRAIN_ROUNDS 256
 
 /* Returns true if nothing is left to be written. */
 static bool push_out(struct guest_serial *s)
@@ -63,7 +65,8 @@ static bool pump(struct guest_serial *s)
 		if (s->console.fd < 0)
 			s->out_len = 0;
 	}
-	return more;
+	/* Text that may be lost does not wait here for its reader. */
+	return push_out(s) && more;
 }
 
 static void on_source(struct evsource *src, uint32_t events)
@@ -141,8 +144,8 @@ const char *guest_serial_panic(const struct guest_serial *s)
 
 void guest_serial_drain(struct guest_serial *s)
 {
-	/* Bounded: the port holds no more than its ring, a socket no more than its buffer. */
-	for (;;) {
+	/* The port holds no more than its ring, but a socket's other end may go on for ever. */
+	for (int i = 0; i < DRAIN_ROUNDS; i++) {
 		bool more = pump(s);
 		if (!more && s->out_pos == s->out_len)
 			return;

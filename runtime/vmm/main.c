@@ -85,7 +85,7 @@ int vmm_make_devices(struct vmm *v, struct err *e)
 
 static int send_report(struct vmm *v, Mayfly__VmmReport *r)
 {
-	char *tail[SERIAL_LOG_LINES];
+	static char *tail[SERIAL_LOG_LINES]; /* r goes on to the caller */
 	const char *line;
 	if (v->fs && virtio_fs_server_gone(v->fs))
 		r->end = MAYFLY__VMM_REPORT__END__FS_GONE;

@@ -51,7 +51,7 @@ int ram_map(struct gmem *m, uint64_t size, struct err *e)
 		return err_set(e, EINVAL, "%llu bytes of memory: not a number of pages above 1 MiB",
 			       (unsigned long long)size);
 	int ret = add_region(m, 0, low, e);
-	if (ret == 0 && size > low)
+	if (ret == 0 && size > LAYOUT_HOLE_START)
 		ret = add_region(m, LAYOUT_HOLE_END, size - low, e);
 	if (ret < 0)
 		gmem_clear(m);

@@ -38,7 +38,6 @@
 /* An exit count as the report has it. */
 struct exit_row {
 	char name[SLOT_NAME_MAX + 8];
-	uint64_t until_ready;
 	Mayfly__ExitCount msg;
 };
 /* The report is one datagram: two numbers of at most 10 bytes a row, some bytes of frame. */

@@ -84,7 +84,8 @@ cd "$W" || exit 99
 
 ## Very many files with few descriptors: 100,000
 mkdir many
-python3 - "$(fewer 100)" <<'PY'
+dirs=$(fewer "$(fewer 100)")
+python3 - "$dirs" <<'PY'
 import os, sys
 for d in range(int(sys.argv[1])):
     os.mkdir("many/d%02d" % d)
@@ -96,12 +97,12 @@ t0=$(now_ms)
 (
 	ulimit -n 1024
 	VM_LIMIT=150 vm --share "$W/many:/many" -- sh -c 'find /many -printf "%i %y %s\n" >/tmp/l
-		cut -d" " -f1 /tmp/l | sort -u | wc -l; grep -c "f 0$" /tmp/l; cat /many/d05/f500 && echo read'
+		cut -d" " -f1 /tmp/l | sort -u | wc -l; grep -c "f 0$" /tmp/l; cat /many/d01/f500 && echo read'
 	echo "$rc" >"$T/rc"
 )
 rc=$(cat "$T/rc")
 is "$(sed -n 1p "$T/out")" "$n" "find over $n files with an fd limit of 1024 sees each inode"
-is "$(sed -n 2p "$T/out")" $(($(fewer 100) * 999)) "and each is an empty file"
+is "$(sed -n 2p "$T/out")" $((dirs * 999)) "and each is an empty file"
 is "$(sed -n 3p "$T/out")" read "and one can be read after that"
 diag "measured: find over $n files in $(($(now_ms) - t0)) ms"
 rm -rf many

@@ -41,17 +41,17 @@ measure() { # DESCRIPTION LIMIT-KIB
 }
 mkfifo in
 "$MAYFLY" run --engine "$MAYFLY_ENGINE" --timeout "$(scaled 100)s" -- sh -c \
-	'echo started; cat >/tmp/x; find /usr/bin /usr/lib -type f | head -n 1000 | xargs cat | wc -c; echo ready; exec sleep 60' \
+	'echo started; cat >/tmp/x; find /usr/bin /usr/lib -type f | head -n '"$(fewer 1000)"' | xargs cat | wc -c; echo ready; exec sleep 60' \
 	<in >"$T/out" 2>"$T/err" &
 pid=$!
 BACKGROUND+=("$pid")
 exec 7>in
 if wait_until 20 grep -q started "$T/out"; then
 	measure "mayfly, the device process and fs together have at most 12 MiB private" 12288
-	head -c 20000000 /dev/zero >&7
+	head -c "$(fewer 20)000000" /dev/zero >&7
 	exec 7>&-
 	if wait_until 60 grep -q ready "$T/out"; then
-		measure "and no more after 20 MB of input and thousands of files" 12288
+		measure "and no more after $(fewer 20) MB of input and $(fewer 1000) files" 12288
 		[ "$MAYFLY_ENGINE" != tcg ] ||
 			like "$(awk '$1 ~ /qemu/ { print $2 }' "$T/mem")" "^[0-9]*$" "QEMU's own is known: $(awk '$1 ~ /qemu/ { print $2 }' "$T/mem") KiB"
 	else

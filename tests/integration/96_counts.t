@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a start costs under kvm, counted: exits, system calls, memory, shared text of the kernel
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016,SC2013
 . "$(dirname "$0")/../lib/common.sh"
 [ "$MAYFLY_ENGINE" = kvm ] || skip_all "these counts are the kvm engine's"
 

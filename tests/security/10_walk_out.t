@@ -20,12 +20,12 @@ mkdir -p /tmp/raw
 mount -t virtiofs "$tag" /tmp/raw 2>/tmp/e && echo raw=mounted || echo "raw=$(cat /tmp/e)"
 grep ' - virtiofs ' /proc/self/mountinfo | cut -d' ' -f5 | while read -r m; do
 	mount -o remount,rw "$m" 2>/dev/null; mount -o remount,bind,rw "$m" 2>/dev/null
-	find "$m" -maxdepth 3 -type d 2>/dev/null | head -n 200 | while read -r d; do
+	find "$m" -maxdepth 3 -type d 2>/dev/null | head -n "$1" | while read -r d; do
 		: 2>/dev/null >"$d/mayfly-was-here" && echo "hole=$d written"
 		mkdir "$d/mayfly-dir" 2>/dev/null && echo "hole=$d mkdir"
 		mknod "$d/mayfly-null" c 1 3 2>/dev/null && echo "hole=$d mknod"
 	done
-	find "$m" -maxdepth 3 -type f 2>/dev/null | head -n 300 | while read -r f; do
+	find "$m" -maxdepth 3 -type f 2>/dev/null | head -n "$1" | while read -r f; do
 		chmod 777 "$f" 2>/dev/null && echo "hole=$f chmod"
 		touch "$f" 2>/dev/null && echo "hole=$f touch"
 		rm -f "$f" 2>/dev/null && echo "hole=$f rm"
@@ -74,7 +74,7 @@ done
 is "$(state "$W")" "$before" "nothing changed on the host"
 diag "measured: $(grep -E '^(remount|mount_again|tag|open_by_handle|name_to)' "$T/out" | tr '\n' ' ')"
 
-VM_LIMIT=120 vm --user 0 --share "$W/share:/share" -- bash raw.sh
+VM_LIMIT=120 vm --user 0 --share "$W/share:/share" -- bash raw.sh "$(fewer 300)"
 guest_is end yes "the script came to its end"
 is "$(grep '^hole=' "$T/out" | head -n 5)" "" "nothing can be written through the mounts below"
 is "$(grep '^leak=\|^found=' "$T/out" | head -n 5)" "" "nothing leads out: .., links, /proc/self/root, chroot, PID 1's mounts"

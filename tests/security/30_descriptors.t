@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Who holds what: the VMM no directory, fs no guest memory and no KVM, nobody another's sockets
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016,SC2013
 . "$(dirname "$0")/../lib/common.sh"
 
 mkdir data

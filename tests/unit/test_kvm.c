@@ -55,6 +55,10 @@ static int answer(unsigned long request, unsigned long arg)
 	case KVM_SET_IDENTITY_MAP_ADDR: k.identity = *(uint64_t *)p; return 0;
 	case KVM_SET_TSS_ADDR: k.tss = arg; return 0;
 	case KVM_CREATE_IRQCHIP: return 0;
+	case KVM_ENABLE_CAP:
+		assert_int_equal(((struct kvm_enable_cap *)p)->cap, KVM_CAP_PMU_CAPABILITY);
+		assert_int_equal(((struct kvm_enable_cap *)p)->args[0], KVM_PMU_CAP_DISABLE);
+		return 0;
 	case KVM_CREATE_PIT2: memcpy(&k.pit, p, sizeof(k.pit)); return 0;
 	case KVM_SET_USER_MEMORY_REGION:
 		assert_true(k.slots < ARRAY_SIZE(k.memory));

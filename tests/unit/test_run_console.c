@@ -243,14 +243,38 @@ static void test_end_with_a_slow_watcher(void **state)
 	assert_memory_equal(got, big, sent);
 }
 
+/* As above, and more was typed than the guest ever took. */
+static void test_end_with_typed_text(void **state)
+{
+	(void)state;
+	watch(true);
+	for (unsigned i = 0; i < 20; i++) {
+		put(typist, big, 4096);
+		turn();
+	}
+	size_t sent = 0;
+	for (unsigned i = 0; i < 200; i++) {
+		sent += put(machine, big + sent, 4096);
+		turn();
+	}
+	close_fd(&machine);
+	turn();
+	size_t at = 0;
+	for (unsigned i = 0; i < 1000 && at < sent; i++) {
+		at = get(watcher, at);
+		turn();
+	}
+	assert_int_equal(at, sent);
+	assert_memory_equal(got, big, sent);
+	assert_int_equal(r.console.fd, -1);
+}
+
 static void test_watcher_leaves(void **state)
 {
 	(void)state;
 	watch(true);
 	close_fd(&watcher);
 	put(machine, "nobody hears\n", 13);
-	turn();
-	put(machine, big, 4096);
 	turn();
 	assert_int_equal(ended, VERDICT_OUTPUT);
 	/* Nothing spins until the machine's end. */
@@ -300,9 +324,11 @@ static void test_no_console(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_both_ways),	T(test_slow_watcher),	  T(test_slow_guest),
-		T(test_end_of_input),	T(test_end_of_machine),	  T(test_end_with_a_slow_watcher),
-		T(test_watcher_leaves), T(test_beside_a_command), T(test_no_console),
+		T(test_both_ways),	     T(test_slow_watcher),
+		T(test_slow_guest),	     T(test_end_of_input),
+		T(test_end_of_machine),	     T(test_end_with_a_slow_watcher),
+		T(test_end_with_typed_text), T(test_watcher_leaves),
+		T(test_beside_a_command),    T(test_no_console),
 	};
 	alarm(50);
 	return cmocka_run_group_tests_name("run_console", tests, NULL, NULL);

@@ -17,8 +17,8 @@
  * take memory for uncached.
  */
 static const struct kvm_msr_entry boot_msrs[] = {
-	{.index = 0x1a0, .data = 1},	 /* MISC_ENABLE: fast strings */
-	{.index = 0x2ff, .data = 0x806}, /* MTRRdefType: enabled, write-back */
+	{.index = 0x1a0, .data = 0x1801}, /* MISC_ENABLE: fast strings, no BTS, no PEBS */
+	{.index = 0x2ff, .data = 0x806},  /* MTRRdefType: enabled, write-back */
 };
 
 int msr_set_boot(int vcpu_fd, struct err *e)
