@@ -50,6 +50,8 @@ static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
 		r->first_death = which;
 		r->first_status = ev->status;
 	}
+	if (which == MACHINE_VMM)
+		r->verdict.vmm_end = io_now_ns();
 	if (r->phase < RUN_DYING)
 		r->phase = RUN_DYING;
 }

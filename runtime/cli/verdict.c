@@ -153,12 +153,18 @@ static json_t *times_json(const struct verdict *v)
 		json_object_set_new(o, p[i].name,
 				    json_real((double)(p[i].to - p[i].from) / NS_PER_MS));
 	json_object_set_new(o, "total", json_real((double)(v->t.end - v->t.start) / NS_PER_MS));
-	if (v->entered) {
-		json_object_set_new(o, "first_entry",
-				    json_real((double)(v->entered - v->t.start) / NS_PER_MS));
-		json_object_set_new(o, "last_exit",
-				    json_real((double)(v->left - v->t.start) / NS_PER_MS));
-	}
+	const struct {
+		const char *name;
+		uint64_t at;
+	} points[] = {{"vmm_start", v->vmm_start},
+		      {"first_entry", v->entered},
+		      {"last_exit", v->left},
+		      {"vmm_end", v->vmm_end}};
+	for (size_t i = 0; i < ARRAY_SIZE(points) && v->entered; i++)
+		if (points[i].at)
+			json_object_set_new(
+				o, points[i].name,
+				json_real((double)(points[i].at - v->t.start) / NS_PER_MS));
 	return o;
 }
 
@@ -170,6 +176,8 @@ void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r)
 	if (r->entered_ns > t->start && r->entered_ns <= r->left_ns && r->left_ns <= now) {
 		v->entered = r->entered_ns;
 		v->left = r->left_ns;
+		if (r->started_ns > t->start && r->started_ns <= r->entered_ns)
+			v->vmm_start = r->started_ns;
 	}
 	/* No agent tells how far the guest has come: all of its time is the kernel's. */
 	if (v->boot && v->entered) {

@@ -77,7 +77,9 @@ struct verdict {
 	bool has_usage;
 	struct verdict_exit exits[VERDICT_EXITS_MAX];
 	unsigned n_exits;
-	uint64_t entered, left; /* kvm: before the first entry into the guest, after the last */
+	/* kvm: the vmm process began, first entry into the guest, last exit, that process was gone
+	 */
+	uint64_t vmm_start, entered, left, vmm_end;
 };
 
 /* verdict_name() - the word in the JSON object. */

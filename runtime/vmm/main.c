@@ -94,6 +94,7 @@ static int send_report(struct vmm *v, Mayfly__VmmReport *r)
 		r->panic_line = (char *)(uintptr_t)panic;
 	while ((line = serial_log_get(&v->serial.log, (unsigned)r->n_console_tail)))
 		tail[r->n_console_tail++] = (char *)(uintptr_t)line;
+	r->started_ns = v->started_ns;
 	r->console_tail = tail;
 	return config_send(v->cfg->report_fd, &r->base, NULL, 0);
 }
@@ -157,6 +158,7 @@ int main(int argc, char **argv)
 	static struct vmm v;
 	struct err e = {0};
 	ProtobufCMessage *msg;
+	v.started_ns = io_now_ns();
 	log_init("mayfly-vmm", LOG_WARN);
 	/* The peer chooses what it passes as an interrupt's descriptor. */
 	signal(SIGPIPE, SIG_IGN);

@@ -10,6 +10,7 @@
 
 struct vmm {
 	const Mayfly__VmmConfig *cfg;
+	uint64_t started_ns;
 	struct evloop loop; /* the main thread's: everything but fs */
 	struct virtio_dev *vsock, *fs, *rng;
 	struct dev_thread fs_thread; /* file reads may block */
