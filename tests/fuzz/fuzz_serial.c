@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define LCR_DLAB 0x80
 #define MCR_LOOP 0x10
+#define MCR_OUT2 0x08
 
 #define FLOODS_MAX 12
 
@@ -114,7 +115,8 @@ static void step(struct run *r, const uint8_t *d)
 	must(r->s.out_len <= SERIAL_OUT_MAX && r->s.rx_len <= SERIAL_FIFO, "bounds");
 	must(r->written == r->taken + r->s.out_len + serial_dropped(&r->s), "bytes lost");
 	must(r->s.out_len == 0 || r->awake, "the owner sleeps");
-	bool room = (r->s.ier & 1) && !(r->s.mcr & MCR_LOOP) && r->s.rx_len == 0;
+	bool room = (r->s.ier & 1) && (r->s.mcr & (MCR_LOOP | MCR_OUT2)) == MCR_OUT2 &&
+		    r->s.rx_len == 0;
 	must(!r->asked || !room, "the owner waits for room that is there");
 }
 
