@@ -30,20 +30,22 @@ LDFLAGS_STATIC = $(STATIC) $(LINK_SAFE) $(LDFLAGS)
 PROTOBUF_STATIC = $(if $(STATIC),-l:libprotobuf-c.a,-lprotobuf-c)
 
 GEN_C := $(BUILD)/gen/proto/agent.pb-c.c $(BUILD)/gen/proto/config.pb-c.c
-GEN_H := $(GEN_C:.c=.h)
+SECCOMP_H := $(BUILD)/gen/jailer/seccomp_tables.h
+GEN_H := $(GEN_C:.c=.h) $(SECCOMP_H)
 
 BASE_SRC := runtime/base/err.c runtime/base/evloop.c runtime/base/fdpass.c runtime/base/io.c \
 	runtime/base/log.c
 FRAME_SRC := proto/frame.c
-CONFIG_SRC := proto/config_io.c
+CONFIG_SRC := proto/config_io.c proto/jail_link.c
 
+STATE_SRC := jailer/statedir.c jailer/cgroup.c jailer/cgroup_find.c jailer/idrange.c
 DOCTOR_SRC := runtime/cli/cmd_doctor.c runtime/engine/probe.c $(wildcard runtime/cli/host_*.c)
 CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/cli/views.c \
 	runtime/cli/guest_user.c runtime/cli/hostio.c runtime/cli/verdict.c runtime/cli/machine.c \
 	runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
 	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
-	runtime/engine/tcg.c jailer/statedir.c $(DOCTOR_SRC) \
+	runtime/cli/cmd_gc.c runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
 	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
 VIRTIO_SRC := runtime/virtio/virtio.c runtime/virtio/queue.c runtime/virtio/chain.c \
 	runtime/vmm/gmem.c
@@ -63,14 +65,15 @@ KVM_SRC := runtime/vmm/vmm_kvm.c runtime/vmm/ram.c runtime/virtio/mmio.c runtime
 	runtime/boot/bzimage.c runtime/boot/loader.c runtime/boot/initrd.c
 VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
 	runtime/vmm/guest_serial.c runtime/vmm/dev_thread.c $(VIRTIO_SRC) $(VSOCK_SRC) \
-	$(VHOST_SRC) $(FSDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) $(BASE_SRC) $(CONFIG_SRC)
+	$(VHOST_SRC) $(FSDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) runtime/vmm/confine.c \
+	jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
 	runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
 	runtime/fs/fs_ops.c runtime/fs/fs_server.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c \
 	runtime/fs/fs_xattr.c
-FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) $(BASE_SRC) $(CONFIG_SRC)
-JAILER_SRC := jailer/main.c jailer/supervisor.c jailer/jail.c jailer/statedir.c $(BASE_SRC) \
-	$(CONFIG_SRC)
+FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
+JAILER_SRC := jailer/main.c jailer/single.c runtime/base/opt.c jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c \
+	jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c $(STATE_SRC) $(BASE_SRC) $(CONFIG_SRC)
 INIT_SRC := init/main.c init/agent.c init/mounts.c init/setup.c init/session.c \
 	init/session_words.c init/spawn.c init/stream.c $(BASE_SRC) $(FRAME_SRC)
 
@@ -102,7 +105,7 @@ $(BUILD)/mayfly-fs: $(FS_OBJ)
 
 $(BUILD)/mayfly-jailer: $(JAILER_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_STATIC) -o $@ $^ $(PROTOBUF_STATIC)
+	$(Q)$(CC) $(LDFLAGS_STATIC) -o $@ $^ $(PROTOBUF_STATIC) -lcap
 
 # Static: it is the only file in the guest's init image. Stripped: the guest unpacks every byte.
 $(BUILD)/guest/mayfly-init: $(INIT_OBJ)
@@ -158,6 +161,20 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto
 	@mkdir -p $(@D)
 	$(Q)protoc-c --c_out=$(BUILD)/gen -I . $<
 
+# The tables of system calls, compiled by a program of the building host. Without -Ijailer:
+# <seccomp.h> is libseccomp's.
+SECCOMP_GEN_SRC := jailer/seccomp_gen.c $(wildcard jailer/policy/*.c)
+$(BUILD)/gen/seccomp_gen: $(SECCOMP_GEN_SRC) jailer/policy/policy.h jailer/seccomp_table.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Iruntime -I. $(OPT) $(WARN) -o $@ $(SECCOMP_GEN_SRC) \
+		-lseccomp
+
+$(SECCOMP_H): $(BUILD)/gen/seccomp_gen
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)$< $@
+
 .SECONDARY: $(GEN_C) $(GEN_H)
 
 -include $(shell find $(BUILD)/obj $(BUILD)/obj-init $(BUILD)/obj-test $(BUILD)/obj-fuzz -name '*.d' 2>/dev/null)
@@ -165,7 +182,7 @@ $(BUILD)/gen/proto/%.pb-c.c $(BUILD)/gen/proto/%.pb-c.h: proto/%.proto
 # --- tests: one library of everything but the mains, with sanitizers, and one program a file ---
 
 TEST_SRC := $(sort $(filter-out %/main.c,$(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC))) \
-	$(wildcard tests/lib/*.c)
+	$(wildcard jailer/policy/*.c tests/lib/*.c)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TEST_INC := -Iinit -Itests -Itests/lib
 
@@ -196,31 +213,40 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c
 $(BUILD)/unit/%: $(BUILD)/obj-test/tests/unit/%.o $(BUILD)/obj-test/libmayfly.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -pthread
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -lcap -pthread
 
 $(BUILD)/fuzz/%: $(BUILD)/obj-fuzz/tests/fuzz/%.o $(BUILD)/obj-fuzz/libmayfly.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -pthread
+	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -lcap -pthread
+
+# Stands in the place of a machine's process (tests/security).
+PROBE_SRC := tests/probe/jail_probe.c jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
+PROBE_OBJ := $(call objs,$(PROBE_SRC)) $(BUILD)/obj/gen/config.pb-c.o
+$(BUILD)/probe/jail_probe: $(PROBE_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_STATIC) -pthread -o $@ $^ $(PROTOBUF_STATIC)
 
 .PRECIOUS: $(BUILD)/obj-test/%.o $(BUILD)/obj-fuzz/%.o
 
-.PHONY: unit fuzzers check check-fast soak bench rig lint format deps quickstart install uninstall \
+.PHONY: unit fuzzers probe check check-fast soak bench rig lint format deps quickstart install uninstall \
 	asan clean help
 
 unit: $(UNIT)
 fuzzers: $(FUZZ)
+probe: $(BUILD)/probe/jail_probe
 
 check-fast: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) unit
 	@tests/check --unit
 
 check: deps
-	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers $(BUILD)/rig/vmlinux
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers probe $(BUILD)/rig/vmlinux
 	@tests/check
 
 soak: deps
-	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers $(BUILD)/rig/vmlinux
+	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers probe $(BUILD)/rig/vmlinux
 	@tests/check --soak
 
 bench: all
@@ -235,7 +261,7 @@ asan:
 		HARDEN="$(SAN) -fPIE" LDFLAGS="$(SAN)" programs $(BUILD)/asan/guest/init.cpio
 	@for f in vmlinux bzImage; do ln -f $(BUILD)/guest/$$f $(BUILD)/asan/guest/$$f 2>/dev/null || true; done
 
-LINT_SRC := $(sort $(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC))
+LINT_SRC := $(sort $(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC) $(wildcard jailer/policy/*.c))
 lint: $(GEN_H)
 	@tests/lint $(CLANG_TIDY_JOBS) -- $(LINT_SRC)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# mayfly.bash - completion for bash: mayfly run|boot|doctor|version|help
+# mayfly.bash - completion for bash: mayfly run|boot|doctor|gc|version|help
 # shellcheck shell=bash disable=SC2207
 
 # The words of a subcommand that are followed by a value.
@@ -89,12 +89,13 @@ _mayfly() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W 'run boot doctor version help --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'run boot doctor gc version help --help --version' -- "$cur"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _mayfly_run ;;
 	boot) _mayfly_boot ;;
+	gc) COMPREPLY=($(compgen -W '--json --dry-run -n --quiet -q --help -h' -- "$cur")) ;;
 	doctor) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
 	esac
 }

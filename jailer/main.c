@@ -2,6 +2,7 @@
 // main.c - mayfly-jailer: starts the processes of one machine, each in its jail, and cleans up
 #include "base/log.h"
 #include "proto/config_io.h"
+#include "single.h"
 #include "supervisor.h"
 
 #include <linux/close_range.h>
@@ -17,10 +18,6 @@ int main(int argc, char **argv)
 	ProtobufCMessage *msg;
 	log_init("mayfly-jailer", LOG_WARN);
 	int fd = config_fd_arg(argc, argv);
-	if (fd < 0) {
-		log_error("usage: mayfly-jailer --config-fd N (mayfly starts it)");
-		return EXIT_FAILED;
-	}
 	/* What the machine's directory holds is for its owner only, whatever the user's umask. */
 	umask(077);
 	/* What was passed to us goes to the processes by name only. */
@@ -28,6 +25,8 @@ int main(int argc, char **argv)
 		log_error("can't mark descriptors close-on-exec: this kernel is too old (5.11)");
 		return EXIT_FAILED;
 	}
+	if (fd < 0)
+		return single_main(argc, argv);
 	if (config_load(fd, &mayfly__jail_config__descriptor, &msg, &e) < 0) {
 		log_error("%s", e.text);
 		return EXIT_FAILED;

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -131,18 +132,30 @@ int statedir_open(int base_fd, const char *id)
 	return fd < 0 ? -errno : fd;
 }
 
-void statedir_remove(struct statedir *d)
+static int remove_dir(struct statedir *d, const struct sweep *sweep)
 {
-	if (d->dir_fd >= 0)
-		remove_entries(d->dir_fd, REMOVE_DEPTH);
-	if (d->id[0])
-		unlinkat(d->base_fd, d->id, AT_REMOVEDIR);
+	int ret = 0;
+	/* The record of groups that can't be removed yet must outlive them. */
+	if (d->dir_fd >= 0 && d->id[0])
+		ret = cgroup_remove_recorded(d->dir_fd, d->id, sweep);
+	if (ret == 0 && !sweep_dry(sweep)) {
+		if (d->dir_fd >= 0)
+			remove_entries(d->dir_fd, REMOVE_DEPTH);
+		if (d->id[0] && unlinkat(d->base_fd, d->id, AT_REMOVEDIR) < 0)
+			ret = -errno;
+	}
 	d->id[0] = '\0';
 	close_fd(&d->dir_fd);
 	close_fd(&d->lock_fd);
+	return ret;
 }
 
-static bool sweep_one(int base_fd, const char *id)
+void statedir_remove(struct statedir *d)
+{
+	remove_dir(d, NULL);
+}
+
+static bool sweep_one(int base_fd, const char *id, const struct sweep *sweep)
 {
 	struct statedir d = {.base_fd = base_fd, .lock_fd = -1};
 	if (!statedir_id_ok(id))
@@ -150,34 +163,47 @@ static bool sweep_one(int base_fd, const char *id)
 	d.dir_fd = openat(base_fd, id, DIR_FLAGS);
 	if (d.dir_fd < 0)
 		return false;
-	d.lock_fd = openat(d.dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	d.lock_fd = openat(d.dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	/* Without a lock file its maker died between two steps: the guard keeps live makers out. */
 	bool dead = d.lock_fd >= 0 ? flock(d.lock_fd, LOCK_EX | LOCK_NB) == 0 : errno == ENOENT;
+	int ret = -EBUSY;
 	if (dead) {
 		snprintf(d.id, sizeof(d.id), "%s", id);
-		statedir_remove(&d);
+		ret = remove_dir(&d, sweep);
+		sweep_found(sweep, SWEEP_MACHINE, id, ret);
 	}
 	close_fd(&d.dir_fd);
 	close_fd(&d.lock_fd);
-	return dead;
+	return ret == 0;
+}
+
+int statedir_sweep_report(int base_fd, const struct sweep *sweep)
+{
+	int removed = 0;
+	int copy = openat(base_fd, ".", DIR_FLAGS);
+	if (copy < 0)
+		return -errno;
+	DIR *dir = NULL;
+	/* Held shared by somebody who is making a machine. */
+	if (flock(copy, LOCK_EX | LOCK_NB) == 0)
+		dir = fdopendir(copy);
+	if (!dir) {
+		int ret = -errno;
+		close_fd(&copy);
+		return ret;
+	}
+	const struct dirent *de;
+	while ((de = readdir(dir)))
+		if (de->d_name[0] != '.' && sweep_one(base_fd, de->d_name, sweep))
+			removed++;
+	closedir(dir);
+	return removed;
 }
 
 unsigned statedir_sweep(int base_fd)
 {
-	unsigned removed = 0;
-	int copy = openat(base_fd, ".", DIR_FLAGS);
-	/* Somebody is making a machine: the next one to come may sweep. */
-	if (copy >= 0 && flock(copy, LOCK_EX | LOCK_NB) < 0)
-		close_fd(&copy);
-	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
-	if (!dir) {
-		close_fd(&copy);
-		return 0;
-	}
-	const struct dirent *de;
-	while ((de = readdir(dir)))
-		if (de->d_name[0] != '.' && sweep_one(base_fd, de->d_name))
-			removed++;
-	closedir(dir);
-	return removed;
+	static const struct sweep quiet = {.dry_run = false};
+	/* If somebody is making a machine: the next one to come may sweep. */
+	int removed = statedir_sweep_report(base_fd, &quiet);
+	return removed > 0 ? (unsigned)removed : 0;
 }

@@ -4,6 +4,7 @@
 #define MAYFLY_JAILER_STATEDIR_H
 
 #include "base/err.h"
+#include "sweep.h"
 
 #include <stdbool.h>
 
@@ -44,13 +45,25 @@ int statedir_listen(const struct statedir *d, const char *name);
 /* statedir_open() - the directory of a machine that somebody else made; descriptor or -errno. */
 int statedir_open(int base_fd, const char *id);
 
-/* statedir_remove() - removes the directory with everything in it; safe to call twice. */
+/*
+ * statedir_remove() - removes the directory with everything in it, and before that the cgroups
+ * that its file "cgroup" names (cgroup.h); safe to call twice. If one of those still has
+ * processes, the directory stays, unlocked, for whoever sweeps next.
+ */
 void statedir_remove(struct statedir *d);
 
 /*
- * statedir_sweep() - removes the directories in base_fd whose lock nobody holds.
+ * statedir_sweep() - removes the directories in base_fd whose lock nobody holds, as
+ * statedir_remove() does.
  * Returns how many were removed.
  */
 unsigned statedir_sweep(int base_fd);
+
+/*
+ * statedir_sweep_report() - the same, and tells about each; never waits: makers of machines do.
+ * Returns how many were (or would be) removed, -EAGAIN while somebody makes or sweeps machines,
+ * or another -errno.
+ */
+int statedir_sweep_report(int base_fd, const struct sweep *sweep);
 
 #endif

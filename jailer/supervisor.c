@@ -3,9 +3,10 @@
 //
 // Theory of operation: each process is watched by its pidfd, the owner (mayfly) by its socket and
 // pidfd. When one process ends, the others have GRACE_MS to follow; when the vmm or fs ends while
-// QEMU runs, or the owner goes or closes its side, all are killed at once. Then the state
-// directory is removed and the owner told. If this process is killed itself, the processes get
-// SIGKILL from the kernel (jail.c) and the owner removes the directory.
+// QEMU runs, one makes a forbidden system call, or the owner goes or closes its side, all are
+// killed at once. Then the cgroup and the state directory are removed and the owner told. If this
+// process is killed itself, the processes get SIGKILL from the kernel (jail.c) and the owner
+// removes the rest. Once the processes run, this one keeps no capability but CAP_KILL.
 #include "supervisor.h"
 
 #include "base/checked.h"
@@ -13,18 +14,25 @@
 #include "base/evloop.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cgroup.h"
+#include "idrange.h"
 #include "jail.h"
+#include "link.h"
+#include "notify.h"
 #include "proto/config_io.h"
 #include "statedir.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define MAX_PROCESSES 8
 #define MAX_WORDS 512
@@ -32,6 +40,7 @@
 
 struct child {
 	struct evsource pidfd;
+	struct link link;
 	struct supervisor *sup;
 	const char *name;
 	pid_t pid;
@@ -41,6 +50,10 @@ struct supervisor {
 	const Mayfly__JailConfig *cfg;
 	struct evloop loop;
 	struct statedir dir;
+	struct cgroup cgroup;
+	struct idrange id; /* lock_fd -1: none taken */
+	struct jail jail;
+	struct notify notify;
 	struct evsource owner;
 	struct evsource owner_pidfd;
 	struct evsource signals;
@@ -50,6 +63,24 @@ struct supervisor {
 	uint64_t deadline_ns; /* when the rest is killed; 0: not yet */
 	struct child child[MAX_PROCESSES];
 };
+
+static bool is_from(int fd)
+{
+	return fd >= 3 && fd < JAIL_MAX_FROM;
+}
+
+/* What it sees of files, and its way to us. */
+static int check_view(const Mayfly__JailProcess *p, struct err *e)
+{
+	bool ok = p->n_tree + p->n_file <= ROOT_MAX_PARTS && p->n_readable <= JAIL_MAX_FDS &&
+		  p->proc_to >= 0 && p->proc_to < JAIL_MAX_FD &&
+		  (p->link_fd == 0 || is_from(p->link_fd));
+	for (size_t i = 0; ok && i < p->n_file; i++)
+		ok = is_from(p->file[i]->fd);
+	for (size_t i = 0; ok && i < p->n_readable; i++)
+		ok = is_from(p->readable[i]);
+	return ok ? 0 : err_set(e, EINVAL, "process '%.16s': a bad view of files", p->name);
+}
 
 static int check_process(const Mayfly__JailProcess *p, struct err *e)
 {
@@ -62,7 +93,7 @@ static int check_process(const Mayfly__JailProcess *p, struct err *e)
 		    p->fd[i]->to >= JAIL_MAX_FD)
 			return err_set(e, EINVAL, "process '%.16s': bad descriptor number",
 				       p->name);
-	return 0;
+	return check_view(p, e);
 }
 
 int supervisor_check(const Mayfly__JailConfig *cfg, struct err *e)
@@ -73,6 +104,8 @@ int supervisor_check(const Mayfly__JailConfig *cfg, struct err *e)
 	if (cfg->n_process == 0 || cfg->n_process > MAX_PROCESSES)
 		return err_set(e, EINVAL, "%zu processes, 1 to %d are possible", cfg->n_process,
 			       MAX_PROCESSES);
+	if (cfg->mode > MAYFLY__JAIL_MODE__JAIL_NONE)
+		return err_set(e, EINVAL, "jail mode %d is unknown", (int)cfg->mode);
 	if (!statedir_id_ok(cfg->machine_id))
 		return err_set(e, EINVAL, "'%.64s' is not a machine id", cfg->machine_id);
 	int ret = 0;
@@ -96,6 +129,21 @@ static void kill_all(struct supervisor *s)
 		if (s->child[i].pidfd.fd >= 0)
 			syscall(SYS_pidfd_send_signal, s->child[i].pidfd.fd, SIGKILL, NULL, 0);
 	s->deadline_ns = 0;
+}
+
+static void on_forbidden(void *arg, const struct notify_call *c)
+{
+	struct supervisor *s = arg;
+	Mayfly__JailEvent ev = MAYFLY__JAIL_EVENT__INIT;
+	log_warn("%s, thread %s (%d): forbidden system call %s(0x%llx, 0x%llx, 0x%llx)", c->process,
+		 c->thread, (int)c->tid, c->name, (unsigned long long)c->args[0],
+		 (unsigned long long)c->args[1], (unsigned long long)c->args[2]);
+	ev.kind = MAYFLY__JAIL_EVENT__KIND__SECCOMP;
+	ev.process = (char *)(uintptr_t)c->process;
+	ev.thread = (char *)(uintptr_t)c->thread;
+	ev.text = (char *)(uintptr_t)c->name;
+	tell(s, &ev, NULL, 0);
+	kill_all(s);
 }
 
 static void on_child(struct evsource *src, uint32_t events)
@@ -171,34 +219,106 @@ static int watch_owner(struct supervisor *s)
 	return ret < 0 ? ret : evloop_add(&s->loop, &s->owner_pidfd, EPOLLIN);
 }
 
+static int watch_child(struct supervisor *s, struct child *c, int listener, struct err *e)
+{
+	const Mayfly__JailProcess *p = s->cfg->process[s->n - 1];
+	int ret = evloop_add(&s->loop, &c->pidfd, EPOLLIN);
+	if (listener >= 0 && ret == 0)
+		ret = notify_add(&s->notify, listener, p->name, "any");
+	else if (listener >= 0)
+		close(listener);
+	if (ret == 0 && p->link_fd > 0)
+		ret = link_start(&c->link, &s->loop, p->link_fd, p->name, &s->notify);
+	return ret < 0 ? err_errno(e, -ret, "can't watch %s", p->name) : 0;
+}
+
 static int start_process(struct supervisor *s, const Mayfly__JailProcess *p, struct err *e)
 {
 	struct child *c = &s->child[s->n];
+	int listener = -1;
 	*c = (struct child){.sup = s, .name = p->name};
+	c->link.src.fd = -1;
 	c->pidfd = (struct evsource){.fd = -1, .fn = on_child, .arg = c};
-	c->pid = jail_spawn(p, s->dir.dir_fd, &c->pidfd.fd, e);
+	c->pid = jail_spawn(&s->jail, p, &c->pidfd.fd, &listener, e);
 	if (c->pid < 0)
 		return (int)c->pid;
 	s->n++;
 	s->alive++;
-	int ret = evloop_add(&s->loop, &c->pidfd, EPOLLIN);
-	return ret < 0 ? err_errno(e, -ret, "can't watch %s", p->name) : 0;
+	return watch_child(s, c, listener, e);
+}
+
+/* vsock.sock, under the number that mayfly named. */
+static int make_listener(struct supervisor *s, struct err *e)
+{
+	AUTO_CLOSE int listener = statedir_listen(&s->dir, "vsock.sock");
+	if (listener < 0)
+		return err_errno(e, -listener, "can't make vsock.sock");
+	if (s->cfg->listen_to > 0 && dup3(listener, s->cfg->listen_to, O_CLOEXEC) < 0)
+		return err_errno(e, errno, "can't place vsock.sock");
+	return 0;
+}
+
+/* Where there is no cgroup to be had the machine runs without, and says so to who listens. */
+static int make_cgroup(struct supervisor *s, struct err *e)
+{
+	struct cgroup_limits lim = {.memory_bytes = s->cfg->memory_max, .pids = s->cfg->pids_max};
+	int ret = cgroup_create(&s->cgroup, s->cfg->machine_id, s->dir.dir_fd, &lim, e);
+	if (ret == -ENOENT || ret == -EACCES) {
+		log_info("no cgroup: %s", e->text);
+		return 0;
+	}
+	if (ret == 0 && s->cgroup.missing)
+		log_info("no cgroup for some limits: 'mayfly doctor' says more");
+	return ret;
+}
+
+static int make_id(struct supervisor *s, struct err *e)
+{
+	uint32_t first = s->cfg->uid_first;
+	uint32_t count = s->cfg->uid_count;
+	if (geteuid() != 0 || s->cfg->mode == MAYFLY__JAIL_MODE__JAIL_NONE)
+		return 0;
+	int ret = count ? idrange_usable(first, count, e) : idrange_default(&first, &count, e);
+	return ret < 0 ? ret : idrange_take(&s->id, s->cfg->base_dir_fd, first, count, e);
+}
+
+static int start_jailed(struct supervisor *s, struct err *e)
+{
+	int ret = jail_prepare(&s->jail, s->cfg, (uid_t)s->id.id, e);
+	if (ret < 0)
+		return ret;
+	s->jail.cgroup_fd = cgroup_clone_fd(&s->cgroup);
+	ret = cgroup_enter(&s->cgroup);
+	if (ret < 0)
+		return err_errno(e, -ret, "can't enter the machine's cgroup");
+	for (size_t i = 0; ret == 0 && i < s->cfg->n_process; i++)
+		ret = start_process(s, s->cfg->process[i], e);
+	int left = cgroup_leave(&s->cgroup);
+	if (ret == 0 && left < 0)
+		ret = err_errno(e, -left, "can't leave the machine's cgroup");
+	return ret;
 }
 
 static int start_all(struct supervisor *s, struct err *e)
 {
 	int ret = statedir_create(&s->dir, s->cfg->base_dir_fd, s->cfg->machine_id, e);
+	if (ret == 0)
+		ret = make_listener(s, e);
+	if (ret == 0)
+		ret = make_id(s, e);
+	if (ret == 0 && s->cfg->mode != MAYFLY__JAIL_MODE__JAIL_NONE)
+		ret = make_cgroup(s, e);
+	if (ret == 0)
+		ret = start_jailed(s, e);
 	if (ret < 0)
 		return ret;
-	AUTO_CLOSE int listener = statedir_listen(&s->dir, "vsock.sock");
-	if (listener < 0)
-		return err_errno(e, -listener, "can't make vsock.sock");
-	/* mayfly named the number under which the listener is to be found here. */
-	if (s->cfg->listen_to > 0 && dup3(listener, s->cfg->listen_to, O_CLOEXEC) < 0)
-		return err_errno(e, errno, "can't place vsock.sock");
-	for (size_t i = 0; ret == 0 && i < s->cfg->n_process; i++)
-		ret = start_process(s, s->cfg->process[i], e);
-	return ret;
+	ret = jail_seal(&s->jail);
+	if (ret == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		ret = -errno;
+	/* Connections to the host's programs are made from here (link.c). */
+	if (ret == 0 && fchdir(s->dir.dir_fd) < 0)
+		ret = -errno;
+	return ret < 0 ? err_errno(e, -ret, "the supervisor can't give up its rights") : 0;
 }
 
 /* Our copies of the processes' sockets would keep their ends from ever coming. */
@@ -219,10 +339,12 @@ static void close_passed(const Mayfly__JailConfig *cfg)
 static void tell_started(struct supervisor *s)
 {
 	Mayfly__JailEvent ev = MAYFLY__JAIL_EVENT__INIT;
-	int fds[MAX_PROCESSES + 2];
+	int fds[MAX_PROCESSES + 3];
 	size_t n = 0;
 	fds[n++] = s->dir.dir_fd;
 	fds[n++] = s->dir.lock_fd;
+	if (s->id.lock_fd >= 0)
+		fds[n++] = s->id.lock_fd;
 	for (size_t i = 0; i < s->n; i++)
 		fds[n++] = s->child[i].pidfd.fd;
 	ev.kind = MAYFLY__JAIL_EVENT__KIND__STARTED;
@@ -251,7 +373,8 @@ static void supervise(struct supervisor *s)
 
 int supervisor_run(const Mayfly__JailConfig *cfg, struct err *e)
 {
-	struct supervisor s = {.cfg = cfg, .dir = {.dir_fd = -1, .lock_fd = -1}};
+	struct supervisor s = {
+		.cfg = cfg, .dir = {.dir_fd = -1, .lock_fd = -1}, .id = {.lock_fd = -1, .dir_fd = -1}};
 	Mayfly__JailEvent ev = MAYFLY__JAIL_EVENT__INIT;
 	int ret = evloop_init(&s.loop);
 	if (ret == 0)
@@ -260,6 +383,7 @@ int supervisor_run(const Mayfly__JailConfig *cfg, struct err *e)
 		ret = watch_owner(&s);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't set up the supervisor");
+	notify_init(&s.notify, &s.loop, on_forbidden, &s);
 	ret = start_all(&s, e);
 	if (ret < 0) {
 		kill_all(&s);
@@ -271,6 +395,13 @@ int supervisor_run(const Mayfly__JailConfig *cfg, struct err *e)
 	}
 	close_passed(cfg);
 	supervise(&s);
+	for (size_t i = 0; i < s.n; i++)
+		link_close(&s.child[i].link);
+	notify_close(&s.notify);
+	cgroup_remove(&s.cgroup);
+	cgroup_close(&s.cgroup);
+	idrange_release(&s.id);
+	jail_free(&s.jail);
 	statedir_remove(&s.dir);
 	ev = (Mayfly__JailEvent)MAYFLY__JAIL_EVENT__INIT;
 	ev.kind = MAYFLY__JAIL_EVENT__KIND__CLEAN;

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/opt.h"
+#include "idrange.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -28,6 +29,35 @@ int config_set_engine(void *ctx, const char *v, struct err *e)
 			return 0;
 		}
 	return err_set(e, EINVAL, "'%s' is none of auto, tcg, kvm", v);
+}
+
+int config_set_jail(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (strcmp(v, "full") != 0 && strcmp(v, "reduced") != 0)
+		return err_set(e, EINVAL,
+			       "'%s' is neither full nor reduced (and --no-jail is for "
+			       "debugging)",
+			       v);
+	c->jail = strcmp(v, "full") == 0 ? JAIL_MODE_FULL : JAIL_MODE_REDUCED;
+	return 0;
+}
+
+int config_set_no_jail(void *ctx, const char *v, struct err *e)
+{
+	(void)v;
+	if (geteuid() == 0)
+		return err_set(e, EPERM,
+			       "refused as root: nothing would stand between the guest "
+			       "and this host");
+	((struct vm_config *)ctx)->jail = JAIL_MODE_NONE;
+	return 0;
+}
+
+int config_set_uid_range(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	return idrange_parse(v, &c->uid_first, &c->uid_count, e);
 }
 
 int config_set_cpus(void *ctx, const char *v, struct err *e)
@@ -240,6 +270,12 @@ static const struct opt run_options[] = {
 	{"hostname", 0, "NAME", "the guest's host name (default mayfly)", set_hostname},
 	{"user", 'u', "UID[:GID]", "who runs the command in the guest (default: you)", set_user},
 	{"console", 0, NULL, "show the guest's serial console on standard error", set_console},
+	{"jail", 0, "full|reduced", "reduced: without namespaces, where the host forbids them",
+	 config_set_jail},
+	{"no-jail", 0, NULL, "for debugging only: no jail at all; never as root",
+	 config_set_no_jail},
+	{"uid-range", 0, "FIRST:COUNT", "as root: the ids that machines run under",
+	 config_set_uid_range},
 	{"timings", 0, NULL, "say at the end where the time went, on standard error",
 	 config_set_timings},
 	{"trace-exits", 0, NULL, "kvm: count at the end why the guest's CPUs came back",

@@ -17,6 +17,8 @@
 #define CONFIG_DEFAULT_MEMORY (1ull << 30)
 
 enum engine { ENGINE_AUTO, ENGINE_TCG, ENGINE_KVM };
+/* As JailMode of proto/config.proto. */
+enum jail_mode { JAIL_MODE_FULL, JAIL_MODE_REDUCED, JAIL_MODE_NONE };
 
 struct share {
 	const char *host;
@@ -25,6 +27,8 @@ struct share {
 
 struct vm_config {
 	enum engine engine; /* ENGINE_AUTO until engine_choose() */
+	enum jail_mode jail;
+	uint32_t uid_first, uid_count; /* as root: where machines get their ids; 0: the default */
 	bool boot;	    /* mayfly boot: any kernel, its console on stdio, no agent */
 	uint32_t cpus;
 	uint64_t memory;     /* bytes, a multiple of 1 MiB */
@@ -67,6 +71,9 @@ void config_help_boot(void);
 
 /* Values that both subcommands have; option setters of base/opt.h, ctx is a struct vm_config. */
 int config_set_engine(void *ctx, const char *v, struct err *e);
+int config_set_jail(void *ctx, const char *v, struct err *e);
+int config_set_no_jail(void *ctx, const char *v, struct err *e);
+int config_set_uid_range(void *ctx, const char *v, struct err *e);
 int config_set_cpus(void *ctx, const char *v, struct err *e);
 int config_set_memory(void *ctx, const char *v, struct err *e);
 int config_set_timeout(void *ctx, const char *v, struct err *e);

@@ -3,7 +3,8 @@
 #ifndef MAYFLY_CLI_HOST_CGROUP_H
 #define MAYFLY_CLI_HOST_CGROUP_H
 
-#include <limits.h>
+#include "cgroup_find.h"
+
 #include <stdbool.h>
 
 enum host_cgroup_kind {
@@ -14,30 +15,28 @@ enum host_cgroup_kind {
 	HOST_CGROUP_KINDS
 };
 
-enum host_cgroup_ctl { HOST_CGROUP_MEMORY, HOST_CGROUP_PIDS, HOST_CGROUP_CTLS };
-
-/* Where a controller's groups for this process are made. */
-struct host_cgroup_place {
-	bool v1;
-	bool usable;	    /* set by host_cgroup_check() */
-	char dir[PATH_MAX]; /* empty: the controller is nowhere */
-};
-
 struct host_cgroup {
 	enum host_cgroup_kind kind;
-	struct host_cgroup_place place[HOST_CGROUP_CTLS];
+	unsigned usable; /* bit sets of enum cgroup_ctl: limits that this user may set */
+	unsigned v1;	 /* controllers that live in v1 */
 };
 
 const char *host_cgroup_kind_name(enum host_cgroup_kind kind);
-const char *host_cgroup_ctl_name(enum host_cgroup_ctl ctl);
 
 /*
- * host_cgroup_parse() - from the texts of /proc/self/mountinfo and /proc/self/cgroup; looks at
- * nothing else. Lines that make no sense are passed over.
+ * host_cgroup_kind_of() - from the text of /proc/self/mountinfo. Lines that make no sense are
+ * passed over.
  */
-void host_cgroup_parse(struct host_cgroup *out, const char *mountinfo, const char *self_cgroup);
+enum host_cgroup_kind host_cgroup_kind_of(const char *mountinfo);
 
-/* host_cgroup_check() - may this user make groups there, with the controller in them? */
-void host_cgroup_check(struct host_cgroup *cg);
+/*
+ * host_cgroup_usable() - the controllers of a hierarchy with which this user may make a group,
+ * where the jailer would make it (cgroup_create()). Goes by permissions, changes nothing.
+ * @root: the user is
+ */
+unsigned host_cgroup_usable(const struct cgroup_place *place, bool root);
+
+/* host_cgroup_look() - all of it. @mountinfo: the text of /proc/self/mountinfo */
+void host_cgroup_look(struct host_cgroup *cg, const char *mountinfo);
 
 #endif

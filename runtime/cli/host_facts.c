@@ -79,9 +79,7 @@ enum host_cpu_virt host_facts_cpu_virt(const char *text)
 static void collect_cgroup(struct host_cgroup *cg)
 {
 	AUTO_FREE char *mounts = slurp("/proc/self/mountinfo");
-	AUTO_FREE char *self = slurp("/proc/self/cgroup");
-	host_cgroup_parse(cg, mounts ? mounts : "", self ? self : "");
-	host_cgroup_check(cg);
+	host_cgroup_look(cg, mounts ? mounts : "");
 }
 
 static void collect_own_files(struct host_facts *f)
@@ -114,9 +112,11 @@ static void collect_machine(struct host_facts *f)
 	AUTO_FREE char *cpuinfo = slurp("/proc/cpuinfo");
 	AUTO_FREE char *meminfo = slurp("/proc/meminfo");
 	f->uid = geteuid();
+	f->gid = getegid();
 	f->groups = supplementary_groups();
 	f->cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	f->cpu_virt = host_facts_cpu_virt(cpuinfo ? cpuinfo : "");
+	host_shared_look(&f->shared, cpuinfo ? cpuinfo : "");
 	f->mem_available = host_facts_meminfo(meminfo ? meminfo : "", "MemAvailable");
 	if (uname(&f->uts) < 0)
 		f->uts = (struct utsname){0};

@@ -6,6 +6,7 @@
 #include "cli/host_cgroup.h"
 #include "cli/host_kernel.h"
 #include "cli/host_qemu.h"
+#include "cli/host_shared.h"
 #include "engine/probe.h"
 
 #include <limits.h>
@@ -24,6 +25,7 @@ struct host_file {
 
 struct host_facts {
 	uid_t uid;
+	gid_t gid;
 	int groups; /* supplementary ones */
 	struct utsname uts;
 	long cpus;
@@ -32,6 +34,7 @@ struct host_facts {
 	struct host_qemu qemu;
 	struct host_kernel kernel;
 	struct host_cgroup cgroup;
+	struct host_shared shared;
 	struct host_file passt;
 	struct host_file guest_kernel;
 	struct host_file guest_init;

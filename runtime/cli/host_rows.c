@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,8 +18,6 @@
 #define NOFILE_ENOUGH 4096u
 #define SLOW_CREATE_NS 5000000ull
 
-typedef void row_fn(struct host_row *r, const struct host_facts *f);
-
 static const char *const mark_names[] = {"ok", "note", "missing"};
 static_assert(ARRAY_SIZE(mark_names) == HOST_ROWS_MARKS, "a name for each mark");
 
@@ -29,85 +26,52 @@ const char *host_rows_mark_name(enum host_rows_mark mark)
 	return mark < HOST_ROWS_MARKS ? mark_names[mark] : "?";
 }
 
-static void __attribute__((format(printf, 3, 4)))
-say(struct host_row *r, enum host_rows_mark mark, const char *fmt, ...)
-{
-	va_list ap;
-	r->mark = mark;
-	va_start(ap, fmt);
-	vsnprintf(r->text, sizeof(r->text), fmt, ap);
-	va_end(ap);
-}
-
-static void __attribute__((format(printf, 2, 3))) value(struct host_row *r, const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(r->value, sizeof(r->value), fmt, ap);
-	va_end(ap);
-}
-
-/* Commands for root carry sudo where the caller isn't. */
-static void __attribute__((format(printf, 3, 4)))
-fix(struct host_row *r, const struct host_facts *f, const char *fmt, ...)
-{
-	va_list ap;
-	int n = f && f->uid != 0 ? snprintf(r->fix, sizeof(r->fix), "sudo ") : 0;
-	va_start(ap, fmt);
-	vsnprintf(r->fix + n, sizeof(r->fix) - (size_t)n, fmt, ap);
-	va_end(ap);
-}
-
 /* ---- the machine ---- */
 
 static void row_host(struct host_row *r, const struct host_facts *f)
 {
 	bool right = strcmp(f->uts.machine, "x86_64") == 0;
-	value(r, "%s", f->uts.machine);
-	say(r, right ? HOST_ROWS_OK : HOST_ROWS_MISSING, "%s %s on %s, %ld CPU%s%s", f->uts.sysname,
-	    f->uts.release, f->uts.machine, f->cpus, f->cpus == 1 ? "" : "s",
-	    right ? "" : "; this version runs on x86_64 only");
+	host_row_value(r, "%s", f->uts.machine);
+	host_row_say(r, right ? HOST_ROWS_OK : HOST_ROWS_MISSING, "%s %s on %s, %ld CPU%s%s",
+		     f->uts.sysname, f->uts.release, f->uts.machine, f->cpus,
+		     f->cpus == 1 ? "" : "s", right ? "" : "; this version runs on x86_64 only");
 }
 
 static void row_user(struct host_row *r, const struct host_facts *f)
 {
-	value(r, "%u", f->uid);
+	host_row_value(r, "%u", f->uid);
 	if (f->uid == 0)
-		say(r, HOST_ROWS_OK, "root; mayfly doesn't need to be");
-	else if (f->groups <= 0)
-		say(r, HOST_ROWS_OK, "ordinary user (uid %u)", f->uid);
+		host_row_say(r, HOST_ROWS_OK, "root; mayfly doesn't need to be");
 	else
-		say(r, HOST_ROWS_OK,
-		    "ordinary user (uid %u); the kernel lets only root drop supplementary groups, "
-		    "so a machine's processes keep the %d of yours",
-		    f->uid, f->groups);
+		host_row_say(r, HOST_ROWS_OK, "ordinary user (uid %u)", f->uid);
 }
 
 static void row_memory(struct host_row *r, const struct host_facts *f)
 {
 	uint64_t need = CONFIG_DEFAULT_MEMORY + OVERHEAD;
 	uint64_t have = f->mem_available;
-	value(r, "%" PRIu64, have);
+	host_row_value(r, "%" PRIu64, have);
 	if (!have) {
-		say(r, HOST_ROWS_NOTE, "the kernel doesn't say how much is available");
+		host_row_say(r, HOST_ROWS_NOTE, "the kernel doesn't say how much is available");
 		return;
 	}
-	say(r, have >= need ? HOST_ROWS_OK : HOST_ROWS_NOTE,
-	    "%" PRIu64 " MiB available; a machine takes up to %" PRIu64
-	    " MiB and some for the programs around it",
-	    (uint64_t)(have / MIB), (uint64_t)(CONFIG_DEFAULT_MEMORY / MIB));
+	host_row_say(r, have >= need ? HOST_ROWS_OK : HOST_ROWS_NOTE,
+		     "%" PRIu64 " MiB available; a machine takes up to %" PRIu64
+		     " MiB and some for the programs around it",
+		     (uint64_t)(have / MIB), (uint64_t)(CONFIG_DEFAULT_MEMORY / MIB));
 	if (have < need)
-		fix(r, NULL, "mayfly run --memory 256M -- COMMAND");
+		host_row_fix(r, NULL, "mayfly run --memory 256M -- COMMAND");
 }
 
 static void row_nofile(struct host_row *r, const struct host_facts *f)
 {
 	bool enough = f->nofile_hard >= NOFILE_ENOUGH;
-	value(r, "%" PRIu64, f->nofile_hard);
-	say(r, enough ? HOST_ROWS_OK : HOST_ROWS_NOTE, "hard limit of %" PRIu64 " open files%s",
-	    f->nofile_hard, enough ? "" : "; works, but large shared trees get slower below 4096");
+	host_row_value(r, "%" PRIu64, f->nofile_hard);
+	host_row_say(r, enough ? HOST_ROWS_OK : HOST_ROWS_NOTE,
+		     "hard limit of %" PRIu64 " open files%s", f->nofile_hard,
+		     enough ? "" : "; works, but large shared trees get slower below 4096");
 	if (!enough)
-		fix(r, f, "prlimit --pid $$ --nofile=20000:20000");
+		host_row_fix(r, f, "prlimit --pid $$ --nofile=20000:20000");
 }
 
 /* ---- engines ---- */
@@ -116,13 +80,13 @@ static void fix_kvm(struct host_row *r, const struct host_facts *f)
 {
 	const struct probe_result *k = &f->kvm;
 	if (k->denied && k->group[0])
-		fix(r, f, "usermod -aG %s $USER", k->group);
+		host_row_fix(r, f, "usermod -aG %s $USER", k->group);
 	else if (k->denied)
-		fix(r, f, "chgrp kvm " PROBE_DEVICE " && sudo chmod 0660 " PROBE_DEVICE);
+		host_row_fix(r, f, "chgrp kvm " PROBE_DEVICE " && sudo chmod 0660 " PROBE_DEVICE);
 	else if (!k->present && f->cpu_virt == HOST_CPU_VIRT_SVM)
-		fix(r, f, "modprobe kvm_amd");
+		host_row_fix(r, f, "modprobe kvm_amd");
 	else if (!k->present && f->cpu_virt == HOST_CPU_VIRT_VMX)
-		fix(r, f, "modprobe kvm_intel");
+		host_row_fix(r, f, "modprobe kvm_intel");
 }
 
 static void row_kvm(struct host_row *r, const struct host_facts *f)
@@ -138,8 +102,8 @@ static void row_kvm(struct host_row *r, const struct host_facts *f)
 			 "; making a VM took %.0f ms (kvm.nx_huge_pages or cgroups without "
 			 "favordynmods are the usual causes)",
 			 (double)k->create_ns / 1e6);
-	value(r, "%s", k->usable ? "usable" : k->present ? "unusable" : "absent");
-	say(r, k->usable ? HOST_ROWS_OK : HOST_ROWS_NOTE, "%s%s%s", k->reason, hint, slow);
+	host_row_value(r, "%s", k->usable ? "usable" : k->present ? "unusable" : "absent");
+	host_row_say(r, k->usable ? HOST_ROWS_OK : HOST_ROWS_NOTE, "%s%s%s", k->reason, hint, slow);
 	fix_kvm(r, f);
 }
 
@@ -150,11 +114,13 @@ static const char *engine_of(const struct host_facts *f)
 
 static void row_engine(struct host_row *r, const struct host_facts *f)
 {
-	value(r, "%s", engine_of(f));
+	host_row_value(r, "%s", engine_of(f));
 	if (f->kvm.usable)
-		say(r, HOST_ROWS_OK, "kvm: hardware runs the guest's CPU, no QEMU in between");
+		host_row_say(r, HOST_ROWS_OK,
+			     "kvm: hardware runs the guest's CPU, no QEMU in between");
 	else
-		say(r, HOST_ROWS_NOTE, "tcg: QEMU emulates the guest's CPU; see KVM for why");
+		host_row_say(r, HOST_ROWS_NOTE,
+			     "tcg: QEMU emulates the guest's CPU; see KVM for why");
 }
 
 static const char *qemu_problem(int error)
@@ -173,35 +139,27 @@ static void row_qemu(struct host_row *r, const struct host_facts *f)
 	/* With the other engine it is no loss. */
 	enum host_rows_mark bad = f->kvm.usable ? HOST_ROWS_NOTE : HOST_ROWS_MISSING;
 	if (!q->found) {
-		say(r, bad, "qemu-system-x86_64 is not in PATH; the tcg engine needs it");
+		host_row_say(r, bad, "qemu-system-x86_64 is not in PATH; the tcg engine needs it");
 	} else if (q->error) {
-		say(r, bad, "%.400s --version tells no version: %s", q->path,
-		    qemu_problem(q->error));
+		host_row_say(r, bad, "%.400s --version tells no version: %s", q->path,
+			     qemu_problem(q->error));
 	} else {
-		value(r, "%u.%u.%u", v[0], v[1], v[2]);
-		say(r, q->usable ? HOST_ROWS_OK : bad, "version %s at %s%s", r->value, q->path,
-		    q->usable ? "" : "; too old, 7.2 is the oldest that works");
+		host_row_value(r, "%u.%u.%u", v[0], v[1], v[2]);
+		host_row_say(r, q->usable ? HOST_ROWS_OK : bad, "version %s at %s%s", r->value,
+			     q->path, q->usable ? "" : "; too old, 7.2 is the oldest that works");
 	}
 	if (!q->usable)
-		fix(r, f, "apt-get install qemu-system-x86");
+		host_row_fix(r, f, "apt-get install qemu-system-x86");
 }
 
 static void row_boundary(struct host_row *r, const struct host_facts *f)
 {
 	(void)f;
-	value(r, "no");
-	say(r, HOST_ROWS_NOTE,
-	    "QEMU's project does not call TCG, its emulation of the CPU, a security boundary; the "
-	    "jail around QEMU is what has to hold");
-}
-
-static void row_jail(struct host_row *r, const struct host_facts *f)
-{
-	(void)f;
-	value(r, "not-built");
-	say(r, HOST_ROWS_NOTE,
-	    "the jail is not built yet in this version; mayfly's processes, and QEMU with its own "
-	    "-sandbox on, run with your rights");
+	host_row_value(r, "no");
+	host_row_say(r, HOST_ROWS_NOTE,
+		     "QEMU's project does not call TCG, its emulation of the CPU, a security "
+		     "boundary; the "
+		     "jail around QEMU is what has to hold");
 }
 
 /* ---- mayfly's own files ---- */
@@ -209,25 +167,26 @@ static void row_jail(struct host_row *r, const struct host_facts *f)
 static void row_programs(struct host_row *r, const struct host_facts *f)
 {
 	if (f->missing_program) {
-		say(r, HOST_ROWS_MISSING, "%s is neither beside mayfly nor in ../lib/mayfly",
-		    f->missing_program);
-		fix(r, NULL, "make");
+		host_row_say(r, HOST_ROWS_MISSING,
+			     "%s is neither beside mayfly nor in ../lib/mayfly",
+			     f->missing_program);
+		host_row_fix(r, NULL, "make");
 	} else {
-		say(r, HOST_ROWS_OK, "mayfly-jailer, mayfly-vmm and mayfly-fs are there");
+		host_row_say(r, HOST_ROWS_OK, "mayfly-jailer, mayfly-vmm and mayfly-fs are there");
 	}
 }
 
 static void row_file(struct host_row *r, const struct host_file *file, const char *name)
 {
 	if (!file->error) {
-		value(r, "%.*s", (int)sizeof(r->value) - 1, file->path);
-		say(r, HOST_ROWS_OK, "%.*s", HOST_ROWS_TEXT_MAX - 1,
-		    file->path[0] ? file->path : name);
+		host_row_value(r, "%.*s", (int)sizeof(r->value) - 1, file->path);
+		host_row_say(r, HOST_ROWS_OK, "%.*s", HOST_ROWS_TEXT_MAX - 1,
+			     file->path[0] ? file->path : name);
 		return;
 	}
-	say(r, HOST_ROWS_MISSING, "guest/%s, beside mayfly or in ../lib/mayfly: %s", name,
-	    strerror(file->error));
-	fix(r, NULL, "make");
+	host_row_say(r, HOST_ROWS_MISSING, "guest/%s, beside mayfly or in ../lib/mayfly: %s", name,
+		     strerror(file->error));
+	host_row_fix(r, NULL, "make");
 }
 
 static void row_guest_kernel(struct host_row *r, const struct host_facts *f)
@@ -240,110 +199,34 @@ static void row_guest_init(struct host_row *r, const struct host_facts *f)
 	row_file(r, &f->guest_init, "init.cpio");
 }
 
-/* ---- what jails are made of ---- */
-
-static void fix_user_ns(struct host_row *r, const struct host_facts *f)
-{
-	const struct host_kernel *k = &f->kernel;
-	if (k->user_ns.error == ENOSPC || k->max_user_ns == 0)
-		fix(r, f, "sysctl -w user.max_user_namespaces=15000");
-	else if (k->userns_clone == 0)
-		fix(r, f, "sysctl -w kernel.unprivileged_userns_clone=1");
-	else if (k->apparmor_restrict == 1)
-		fix(r, f, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
-}
-
-static void row_user_ns(struct host_row *r, const struct host_facts *f)
-{
-	const struct host_kernel *k = &f->kernel;
-	bool works = k->user_ns.step == HOST_KERNEL_NS_DONE;
-	bool plain = k->plain_ns.step == HOST_KERNEL_NS_DONE;
-	value(r, "%s", works ? "yes" : "no");
-	if (works) {
-		say(r, HOST_ROWS_OK, "allowed: user, mount, PID, network, IPC, UTS and cgroup");
-		return;
-	}
-	say(r, HOST_ROWS_NOTE, "%s: %s%s", host_kernel_step_name(k->user_ns.step),
-	    strerror(k->user_ns.error),
-	    plain	  ? "; as root the others work without it"
-	    : f->uid == 0 ? "; a container that forbids unshare?"
-			  : "; jails for ordinary users will need it");
-	fix_user_ns(r, f);
-}
-
-static void row_cgroup(struct host_row *r, const struct host_facts *f)
-{
-	const struct host_cgroup *cg = &f->cgroup;
-	char can[64] = "";
-	char cannot[64] = "";
-	value(r, "%s", host_cgroup_kind_name(cg->kind));
-	if (cg->kind == HOST_CGROUP_NONE) {
-		say(r, HOST_ROWS_NOTE, "no hierarchy is mounted; machines can't be limited by it");
-		return;
-	}
-	for (unsigned i = 0; i < HOST_CGROUP_CTLS; i++) {
-		char *to = cg->place[i].usable ? can : cannot;
-		size_t n = strlen(to);
-		snprintf(to + n, sizeof(can) - n, "%s%s", n ? ", " : "", host_cgroup_ctl_name(i));
-	}
-	say(r, *cannot ? HOST_ROWS_NOTE : HOST_ROWS_OK,
-	    "%s; limits %s%s%s%s%s (not set in this version)", r->value,
-	    *can ? "can be set here: " : "", can, *can && *cannot ? "; " : "",
-	    *cannot ? "can't be set here: " : "", cannot);
-	/* v1 knows no delegation that could be had by a command. */
-	if (*cannot && cg->kind == HOST_CGROUP_V2 && f->uid != 0)
-		fix(r, NULL, "systemd-run --user --scope -p Delegate=yes mayfly run -- COMMAND");
-}
-
-static void row_landlock(struct host_row *r, const struct host_facts *f)
-{
-	int abi = f->kernel.landlock_abi;
-	value(r, "%d", MAX(abi, 0));
-	if (abi > 0)
-		say(r, HOST_ROWS_OK, "ABI %d", abi);
-	else
-		say(r, HOST_ROWS_NOTE, "%s",
-		    abi == -EOPNOTSUPP
-			    ? "built into the kernel but switched off: add landlock to lsm= on "
-			      "the host kernel's command line"
-			    : "not in this kernel (or a container's filter hides it)");
-}
-
-static void row_seccomp(struct host_row *r, const struct host_facts *f)
-{
-	int ret = f->kernel.seccomp_notify;
-	value(r, "%s", ret == 0 ? "yes" : "no");
-	if (ret == 0)
-		say(r, HOST_ROWS_OK, "filters with user notification");
-	else
-		say(r, HOST_ROWS_NOTE, "no user notification: %s", strerror(-ret));
-}
-
 /* ---- networking, later ---- */
 
 static void row_tun(struct host_row *r, const struct host_facts *f)
 {
 	const struct host_kernel *k = &f->kernel;
-	value(r, "%s", k->tun_open == 0 ? "yes" : "no");
+	host_row_value(r, "%s", k->tun_open == 0 ? "yes" : "no");
 	if (k->tun_open == 0) {
-		say(r, HOST_ROWS_OK, "/dev/net/tun opens (networking is " NOT_BUILT ")");
+		host_row_say(r, HOST_ROWS_OK, "/dev/net/tun opens (networking is " NOT_BUILT ")");
 		return;
 	}
-	say(r, HOST_ROWS_NOTE, "/dev/net/tun: %s (networking is " NOT_BUILT ", nothing lacks)",
-	    strerror(-k->tun_open));
+	host_row_say(r, HOST_ROWS_NOTE,
+		     "/dev/net/tun: %s (networking is " NOT_BUILT ", nothing lacks)",
+		     strerror(-k->tun_open));
 	if (!k->tun_present || k->tun_open == -ENODEV)
-		fix(r, f, "modprobe tun");
+		host_row_fix(r, f, "modprobe tun");
 }
 
 static void row_passt(struct host_row *r, const struct host_facts *f)
 {
-	value(r, "%s", f->passt.error ? "no" : "yes");
+	host_row_value(r, "%s", f->passt.error ? "no" : "yes");
 	if (!f->passt.error) {
-		say(r, HOST_ROWS_OK, "%.*s (networking is " NOT_BUILT ")", 400, f->passt.path);
+		host_row_say(r, HOST_ROWS_OK, "%.*s (networking is " NOT_BUILT ")", 400,
+			     f->passt.path);
 		return;
 	}
-	say(r, HOST_ROWS_NOTE, "not installed (networking is " NOT_BUILT ", nothing lacks)");
-	fix(r, f, "apt-get install passt");
+	host_row_say(r, HOST_ROWS_NOTE,
+		     "not installed (networking is " NOT_BUILT ", nothing lacks)");
+	host_row_fix(r, f, "apt-get install passt");
 }
 
 /* ---- all of them ---- */
@@ -351,7 +234,7 @@ static void row_passt(struct host_row *r, const struct host_facts *f)
 static const struct {
 	const char *id;
 	const char *title;
-	row_fn *fn;
+	host_row_fn *fn;
 } rows[] = {
 	{"host", "host", row_host},
 	{"user", "user", row_user},
@@ -364,11 +247,17 @@ static const struct {
 	{"kvm", "KVM", row_kvm},
 	{"engine", "engine", row_engine},
 	{"tcg_boundary", "tcg engine", row_boundary},
-	{"jail", "jail", row_jail},
-	{"user_namespaces", "namespaces", row_user_ns},
-	{"cgroup", "cgroup", row_cgroup},
-	{"landlock", "Landlock", row_landlock},
-	{"seccomp", "seccomp", row_seccomp},
+	{"jail", "jail", host_row_jail},
+	{"user_namespaces", "namespaces", host_row_user_ns},
+	{"groups", "groups", host_row_groups},
+	{"cgroup", "cgroup", host_row_cgroup},
+	{"landlock", "Landlock", host_row_landlock},
+	{"seccomp", "seccomp", host_row_seccomp},
+	{"cpu_flaws", "CPU flaws", host_row_cpu_flaws},
+	{"smt", "SMT", host_row_smt},
+	{"nx_huge_pages", "nx_huge_pages", host_row_nx_huge_pages},
+	{"ksm", "KSM", host_row_ksm},
+	{"swap", "swap", host_row_swap},
 	{"tun", "tun", row_tun},
 	{"passt", "passt", row_passt},
 };
@@ -378,7 +267,7 @@ static void make_plan(struct host_rows *out, const struct host_facts *f)
 {
 	if (!out->can_run) {
 		snprintf(out->plan, sizeof(out->plan),
-			 "`mayfly run` can't work here: see what is missing above.");
+			 "`mayfly run` can't work here as it is: see what is missing above.");
 		return;
 	}
 	if (f->kvm.usable)

@@ -3,29 +3,12 @@
 #ifndef MAYFLY_CLI_HOST_ROWS_H
 #define MAYFLY_CLI_HOST_ROWS_H
 
-#include "cli/host_facts.h"
+#include "cli/host_row.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#define HOST_ROWS_MAX 24
-#define HOST_ROWS_TEXT_MAX 640
-#define HOST_ROWS_FIX_MAX 320
-
-enum host_rows_mark {
-	HOST_ROWS_OK,
-	HOST_ROWS_NOTE,	   /* `mayfly run` works without it, or less well */
-	HOST_ROWS_MISSING, /* `mayfly run` does not work without it */
-	HOST_ROWS_MARKS
-};
-
-struct host_row {
-	const char *id;	   /* for scripts; stays the same from version to version */
-	const char *title; /* for people */
-	enum host_rows_mark mark;
-	char value[128]; /* short, for scripts: a version, a number; may be empty */
-	char text[HOST_ROWS_TEXT_MAX];
-	char fix[HOST_ROWS_FIX_MAX]; /* one command, empty: none */
-};
+#define HOST_ROWS_MAX 32
 
 struct host_rows {
 	struct host_row row[HOST_ROWS_MAX];

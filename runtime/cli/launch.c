@@ -20,14 +20,22 @@
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define FIRST_FD 3
 /* Less where the hard limit is lower; the vmm knows. */
 #define MAX_OPEN_FILES 16384
+/* Beside guest memory: QEMU's translated code (256 MiB) and heap, fs's tables (256 MiB), and room
+ * for the host's cache of what fs reads. */
+#define MEMORY_BESIDES (1ull << 30)
+/* 32 CPUs, QEMU's workers (64), the devices. */
+#define PIDS_MAX 256
 /* What any kernel of today takes, less room for the devices that the vmm adds. */
 #define KERNEL_ARGS_MAX 3072
 
@@ -37,6 +45,10 @@ struct proc {
 	Mayfly__FdMap *map_ptr[JAIL_MAX_FDS];
 	ProtobufCBinaryData argv[TCG_MAX_ARGS];
 	ProtobufCBinaryData env[2];
+	Mayfly__JailFile file[2];
+	Mayfly__JailFile *file_ptr[2];
+	char *tree[TCG_MAX_TREES];
+	int32_t readable[JAIL_MAX_FDS];
 	char config_arg[16];
 	int next;
 };
@@ -109,6 +121,9 @@ static int proc_init(struct launch *l, unsigned which, int exec_fd)
 	p->p.fd = p->map_ptr;
 	p->p.argv = p->argv;
 	p->p.env = p->env;
+	p->p.file = p->file_ptr;
+	p->p.tree = p->tree;
+	p->p.readable = p->readable;
 	p->next = FIRST_FD;
 	give_as(p, l->null_fd, 0);
 	give_as(p, l->log_far[which], 1);
@@ -144,7 +159,23 @@ static int make_logs(struct launch *l, struct machine *m, struct err *e)
 	return l->null_fd < 0 ? err_errno(e, errno, "can't open /dev/null") : 0;
 }
 
-static int make_fs(struct launch *l, struct views *v, int far, struct err *e)
+static bool jailed(const struct vm_config *c)
+{
+	return c->jail != JAIL_MODE_NONE;
+}
+
+/* A socket between a process and the supervisor; returns the process's number for it. */
+static int make_link(struct launch *l, struct proc *p, struct err *e)
+{
+	int sv[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_errno(e, errno, "can't make a socket pair");
+	p->p.link_fd = own(l, sv[0]);
+	return give(p, own(l, sv[1]));
+}
+
+static int make_fs(struct launch *l, const struct vm_config *c, struct views *v, int far,
+		   struct err *e)
 {
 	Mayfly__FsConfig fc = MAYFLY__FS_CONFIG__INIT;
 	int exec_fd = own(l, paths_program("mayfly-fs", e));
@@ -156,10 +187,22 @@ static int make_fs(struct launch *l, struct views *v, int far, struct err *e)
 	fc.log_level = log_get_level();
 	fc.no_xattr = true;
 	fc.socket_fd = give(p, far);
+	fc.seccomp = jailed(c);
+	fc.link_fd = jailed(c) ? make_link(l, p, e) : -1;
+	if (jailed(c) && fc.link_fd < 0)
+		return fc.link_fd;
+	if (c->jail == JAIL_MODE_FULL)
+		fc.proc_fd = p->p.proc_to = p->next++;
+	/* In a user namespace the ids of others have no numbers. */
+	fc.map_ids = c->jail == JAIL_MODE_FULL && geteuid() != 0;
+	fc.uid = geteuid();
+	fc.gid = getegid();
 	int first = p->next;
 	for (size_t i = 0; i < v->n_fd; i++)
 		if (give(p, v->fd[i]) < 0)
 			return err_set(e, EMFILE, "too many shared files");
+		else
+			p->readable[p->p.n_readable++] = v->fd[i];
 	views_renumber(v, first);
 	fc.root = v->root;
 	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
@@ -225,6 +268,11 @@ static int make_vmm(struct launch *l, const struct vm_config *c, const struct wi
 		return exec_fd;
 	struct proc *p = &l->proc[MACHINE_VMM];
 	proc_init(l, MACHINE_VMM, exec_fd);
+	p->p.own_ids = true;
+	vc.seccomp = jailed(c);
+	vc.link_fd = make_link(l, p, e);
+	if (vc.link_fd < 0)
+		return vc.link_fd;
 	vc.version = CONFIG_VERSION;
 	vc.log_level = log_get_level();
 	vc.report_fd = give(p, w->report);
@@ -258,6 +306,51 @@ static int open_guest(struct launch *l, const struct vm_config *c, struct wires 
 	return w->init < 0 ? w->init : 0;
 }
 
+/*
+ * In the reduced jail QEMU reopens its files under an id of the machine's own: what is not for
+ * everybody has to be copied for it.
+ */
+static int publish(struct launch *l, int *fd, struct err *e)
+{
+	struct stat st;
+	if (*fd < 0 || fstat(*fd, &st) < 0 || (st.st_mode & S_IROTH))
+		return 0;
+	int copy = own(l, memfd_create("mayfly-file", MFD_CLOEXEC));
+	off_t at = 0;
+	while (copy >= 0 && at < st.st_size)
+		if (sendfile(copy, *fd, &at, (size_t)(st.st_size - at)) <= 0)
+			return err_errno(e, errno, "can't copy a file for the machine");
+	if (copy < 0)
+		return err_errno(e, errno, "can't make a file in memory");
+	*fd = copy;
+	return 0;
+}
+
+static int publish_guest(struct launch *l, const struct vm_config *c, struct wires *w,
+			 struct err *e)
+{
+	if (c->jail != JAIL_MODE_REDUCED || c->engine != ENGINE_TCG || geteuid() != 0)
+		return 0;
+	int ret = publish(l, &w->kernel, e);
+	return ret < 0 ? ret : publish(l, &w->init, e);
+}
+
+/* QEMU opens files by name: one in its root, or one that stands for a descriptor. */
+static const char *show_file(struct proc *p, const struct vm_config *c, int fd, const char *name,
+			     char path[TCG_PATH_MAX])
+{
+	Mayfly__JailFile *f = &p->file[p->p.n_file];
+	mayfly__jail_file__init(f);
+	f->fd = fd;
+	f->name = (char *)(uintptr_t)name;
+	p->file_ptr[p->p.n_file++] = f;
+	if (c->jail == JAIL_MODE_FULL)
+		snprintf(path, TCG_PATH_MAX, "/%s", name);
+	else
+		snprintf(path, TCG_PATH_MAX, "/proc/self/fd/%d", give(p, fd));
+	return path;
+}
+
 static int make_qemu(struct launch *l, const struct vm_config *c, const struct wires *w,
 		     struct err *e)
 {
@@ -266,9 +359,14 @@ static int make_qemu(struct launch *l, const struct vm_config *c, const struct w
 		return exec_fd;
 	struct proc *p = &l->proc[MACHINE_QEMU];
 	proc_init(l, MACHINE_QEMU, exec_fd);
+	p->p.own_ids = true;
+	p->p.table = (char *)(uintptr_t)TCG_SECCOMP_TABLE;
+	p->p.n_tree = tcg_trees(p->tree);
+	char kernel[TCG_PATH_MAX];
+	char init[TCG_PATH_MAX];
 	struct tcg_fds fds = {
-		.kernel = give(p, w->kernel),
-		.init = give_if(p, w->init),
+		.kernel = show_file(p, c, w->kernel, "kernel", kernel),
+		.init = w->init < 0 ? NULL : show_file(p, c, w->init, "init", init),
 		.vsock = give_if(p, w->vsock[1]),
 		.fs = give_if(p, w->fs[1]),
 		.rng = give_if(p, w->rng[1]),
@@ -333,8 +431,8 @@ static void make_id(struct machine *m)
 	snprintf(m->id, sizeof(m->id), "run-%016llx", (unsigned long long)r);
 }
 
-static int make_jail_config(struct launch *l, struct machine *m, const struct wires *w,
-			    struct err *e)
+static int make_jail_config(struct launch *l, struct machine *m, const struct vm_config *c,
+			    const struct wires *w, struct err *e)
 {
 	Mayfly__JailConfig jc = MAYFLY__JAIL_CONFIG__INIT;
 	Mayfly__JailProcess *list[MACHINE_PROCESSES];
@@ -345,6 +443,11 @@ static int make_jail_config(struct launch *l, struct machine *m, const struct wi
 	jc.machine_id = m->id;
 	jc.base_dir_fd = m->base_fd;
 	jc.listen_to = w->listen;
+	jc.mode = (Mayfly__JailMode)c->jail;
+	jc.uid_first = c->uid_first;
+	jc.uid_count = c->uid_count;
+	jc.memory_max = c->memory + MEMORY_BESIDES;
+	jc.pids_max = PIDS_MAX;
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
 		if (m->has[i])
 			list[jc.n_process++] = &l->proc[i].p;
@@ -353,6 +456,16 @@ static int make_jail_config(struct launch *l, struct machine *m, const struct wi
 	if (l->jail_config < 0)
 		return err_errno(e, -l->jail_config, "can't write the supervisor's configuration");
 	return 0;
+}
+
+/* What the supervisor itself needs of a process. */
+static void keep_for_jailer(const Mayfly__JailProcess *p)
+{
+	io_set_cloexec(p->exec_fd, 0);
+	if (p->link_fd > 0)
+		io_set_cloexec(p->link_fd, 0);
+	for (size_t i = 0; i < p->n_file; i++)
+		io_set_cloexec(p->file[i]->fd, 0);
 }
 
 /* In the child: exactly what the configuration names stays open over the exec. */
@@ -367,7 +480,7 @@ static _Noreturn void become_jailer(const struct launch *l, const struct machine
 			io_set_cloexec(l->proc[i].map[k].from, 0);
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
 		if (m->has[i])
-			io_set_cloexec(l->proc[i].p.exec_fd, 0);
+			keep_for_jailer(&l->proc[i].p);
 	io_set_cloexec(l->owner_far, 0);
 	io_set_cloexec(l->owner_pidfd, 0);
 	io_set_cloexec(m->base_fd, 0);
@@ -430,14 +543,16 @@ static int launch(struct launch *l, struct machine *m, struct vm_config *c, stru
 		ret = make_wires(l, m, c, &w, &fs_far, e);
 	if (ret == 0)
 		ret = open_guest(l, c, &w, e);
+	if (ret == 0)
+		ret = publish_guest(l, c, &w, e);
 	if (ret == 0 && m->has[MACHINE_QEMU])
 		ret = make_qemu(l, c, &w, e);
 	if (ret == 0)
 		ret = make_vmm(l, c, &w, e);
 	if (ret == 0 && m->has[MACHINE_FS])
-		ret = make_fs(l, v, fs_far, e);
+		ret = make_fs(l, c, v, fs_far, e);
 	if (ret == 0)
-		ret = make_jail_config(l, m, &w, e);
+		ret = make_jail_config(l, m, c, &w, e);
 	return ret < 0 ? ret : start_jailer(l, m, e);
 }
 

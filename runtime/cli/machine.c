@@ -94,6 +94,8 @@ void machine_finish(struct machine *m)
 			d.dir_fd = statedir_open(m->base_fd, m->id);
 		statedir_remove(&d);
 	}
+	/* Nobody runs under the machine's id any more. */
+	close_fd(&m->id_fd);
 	for (unsigned i = 0; i < MACHINE_LOGS; i++)
 		close_fd(&m->log[i]);
 	close_fd(&m->jailer_pidfd);

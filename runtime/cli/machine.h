@@ -27,6 +27,7 @@ struct machine {
 	int base_fd; /* directory of machines */
 	int dir_fd;  /* this machine's, after STARTED */
 	int lock_fd;
+	int id_fd; /* lock of the machine's uid and gid, -1: it has none */
 	bool has[MACHINE_PROCESSES];
 	int pidfd[MACHINE_PROCESSES]; /* after STARTED */
 };
@@ -43,6 +44,7 @@ struct machine {
 		.base_fd = -1,                                                                     \
 		.dir_fd = -1,                                                                      \
 		.lock_fd = -1,                                                                     \
+		.id_fd = -1,                                                                       \
 		.pidfd = {-1, -1, -1},                                                             \
 	})
 

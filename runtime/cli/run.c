@@ -230,7 +230,9 @@ static int start(struct run *r, struct err *e)
 		ret = machine_launch(&r->machine, r->cfg, &r->views, e);
 	views_close_fds(&r->views);
 	if (ret == 0) {
+		static const char *const jails[] = {"full", "reduced", "none"};
 		r->verdict.engine = r->cfg->engine == ENGINE_KVM ? "kvm" : "tcg";
+		r->verdict.jail = jails[r->cfg->jail];
 		ret = run_machine_watch(r, e);
 	}
 	return ret < 0 || r->cfg->boot ? ret : run_control_start(r, e);
@@ -261,6 +263,17 @@ static void finish(struct run *r)
 	}
 }
 
+/* Whoever runs with less than the whole jail is to see it each time. */
+static void warn_of_jail(const struct vm_config *c)
+{
+	if (c->jail == JAIL_MODE_NONE)
+		log_msg(LOG_ERROR, "warning: --no-jail: nothing confines this machine's processes; "
+				   "a guest that breaks out has all your rights");
+	else if (c->jail == JAIL_MODE_REDUCED)
+		log_msg(LOG_ERROR, "warning: --jail reduced: no namespaces; Landlock and system "
+				   "call tables are all that confines this machine's processes");
+}
+
 int run_main(struct vm_config *c, uint64_t start_ns)
 {
 	static struct run r;
@@ -276,6 +289,7 @@ int run_main(struct vm_config *c, uint64_t start_ns)
 	r.in.done = r.out[0].done = r.out[1].done = true;
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
 	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;
+	warn_of_jail(c);
 	if (start(&r, &e) < 0)
 		verdict_set(&r.verdict, VERDICT_CONFIG, "%s", e.text);
 	else

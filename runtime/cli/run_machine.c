@@ -22,13 +22,16 @@ static void on_started(struct run *r, int *fds, size_t nfds)
 	size_t at = 2;
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
 		at += m->has[i];
-	if (nfds != at || m->dir_fd >= 0) {
+	bool own_id = nfds == at + 1;
+	if ((nfds != at && !own_id) || m->dir_fd >= 0) {
 		run_end(r, VERDICT_JAILER_KILLED, "the supervisor reported a wrong start");
 		return;
 	}
 	m->dir_fd = steal_fd(&fds[0]);
 	m->lock_fd = steal_fd(&fds[1]);
 	at = 2;
+	if (own_id)
+		m->id_fd = steal_fd(&fds[at++]);
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
 		if (m->has[i])
 			m->pidfd[i] = steal_fd(&fds[at++]);
@@ -54,6 +57,19 @@ static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
 		r->verdict.vmm_end = io_now_ns();
 	if (r->phase < RUN_DYING)
 		r->phase = RUN_DYING;
+}
+
+/* Whatever the call was for: a process that makes it is not ours any more. */
+static void on_seccomp(struct run *r, const Mayfly__JailEvent *ev)
+{
+	struct verdict *v = &r->verdict;
+	snprintf(v->process, sizeof(v->process), "%s", ev->process);
+	snprintf(v->thread, sizeof(v->thread), "%s", ev->thread);
+	snprintf(v->call, sizeof(v->call), "%s", ev->text);
+	run_end(r, VERDICT_SECCOMP,
+		"the machine's %s process (thread %s) made a forbidden system call, %s, and was "
+		"killed: its guest may have taken it over",
+		v->process, v->thread, v->call);
 }
 
 static void log_line_done(struct run_log *l)
@@ -137,6 +153,7 @@ static void on_owner(struct evsource *src, uint32_t events)
 	case MAYFLY__JAIL_EVENT__KIND__STARTED: on_started(r, fds, nfds); break;
 	case MAYFLY__JAIL_EVENT__KIND__EXITED: on_exited(r, ev); break;
 	case MAYFLY__JAIL_EVENT__KIND__FAILED: run_end(r, VERDICT_CONFIG, "%s", ev->text); break;
+	case MAYFLY__JAIL_EVENT__KIND__SECCOMP: on_seccomp(r, ev); break;
 	case MAYFLY__JAIL_EVENT__KIND__CLEAN: r->machine_gone = true; break;
 	default: log_warn("unknown event from the supervisor"); break;
 	}

@@ -34,6 +34,7 @@ static const char *const reason_names[] = {
 	[VERDICT_ENGINE_KILLED] = "engine-killed",
 	[VERDICT_ENGINE_FAILED] = "engine-failed",
 	[VERDICT_JAILER_KILLED] = "jailer-killed",
+	[VERDICT_SECCOMP] = "seccomp",
 	[VERDICT_OUTPUT] = "output",
 	[VERDICT_CONFIG] = "config",
 };
@@ -236,6 +237,13 @@ int verdict_write(const struct verdict *v, int fd)
 	json_object_set_new(o, "status", json_integer(verdict_status(v)));
 	if (v->engine)
 		json_object_set_new(o, "engine", json_string(v->engine));
+	if (v->jail)
+		json_object_set_new(o, "jail", json_string(v->jail));
+	if (v->reason == VERDICT_SECCOMP) {
+		json_object_set_new(o, "process", json_string(v->process));
+		json_object_set_new(o, "thread", json_string(v->thread));
+		json_object_set_new(o, "call", json_string(v->call));
+	}
 	if (v->reason == VERDICT_EXIT)
 		json_object_set_new(o, "code", json_integer(v->code));
 	if (v->reason == VERDICT_NOT_STARTED)

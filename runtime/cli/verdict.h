@@ -38,6 +38,7 @@ enum verdict_reason {
 	VERDICT_ENGINE_KILLED,
 	VERDICT_ENGINE_FAILED,
 	VERDICT_JAILER_KILLED,
+	VERDICT_SECCOMP, /* a process made a system call that its table lacks */
 	VERDICT_OUTPUT,
 	VERDICT_CONFIG,
 	VERDICT_REASONS,
@@ -67,7 +68,9 @@ struct verdict_exit {
 
 struct verdict {
 	const char *engine; /* what ran the guest; NULL: it did not come to that */
-	bool boot;	    /* of mayfly boot: how the guest ended is the status */
+	const char *jail;   /* full, reduced, none; NULL like engine */
+	char process[24], thread[24], call[48]; /* of seccomp: who did what */
+	bool boot; /* of mayfly boot: how the guest ended is the status */
 	enum verdict_reason reason;
 	int code;	    /* of exit; errno value of not-started */
 	int signal;	    /* of signal, oom, interrupted */

@@ -181,12 +181,37 @@ int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct t
 	if (ret == 0)
 		ret = add_devices(a, fds);
 	if (ret == 0 && (ret = add(a, "-kernel")) == 0)
-		ret = add(a, "/proc/self/fd/%d", fds->kernel);
-	if (ret == 0 && fds->init >= 0 && (ret = add(a, "-initrd")) == 0)
-		ret = add(a, "/proc/self/fd/%d", fds->init);
+		ret = add(a, "%s", fds->kernel);
+	if (ret == 0 && fds->init && (ret = add(a, "-initrd")) == 0)
+		ret = add(a, "%s", fds->init);
 	if (ret == 0)
 		ret = add_pair(a, "-append", cmdline);
 	return ret;
+}
+
+size_t tcg_trees(char *tree[TCG_MAX_TREES])
+{
+	/*
+	 * Libraries and accelerator modules, the loader's table of them, firmware. QEMU looks for
+	 * its modules from its own directory upwards, so that must be there.
+	 */
+	static const char *const paths[] = {
+		"/lib",
+		"/lib64",
+		"/usr/lib",
+		"/usr/lib64",
+		"/usr/share/qemu",
+		"/usr/share/seabios",
+		"/usr/local/lib",
+		"/usr/local/share/qemu",
+		"/etc/ld.so.cache",
+		"/usr/bin/",
+		"/usr/local/bin/",
+	};
+	size_t n = 0;
+	for (; n < sizeof(paths) / sizeof(paths[0]); n++)
+		tree[n] = (char *)(uintptr_t)paths[n];
+	return n;
 }
 
 void tcg_free_args(struct tcg_args *a)

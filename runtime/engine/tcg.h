@@ -8,12 +8,17 @@
 
 #define TCG_QEMU "qemu-system-x86_64"
 #define TCG_MAX_ARGS 64
+#define TCG_MAX_TREES 16
+#define TCG_PATH_MAX 32
+/* Its table of system calls (jailer/policy). */
+#define TCG_SECCOMP_TABLE "qemu"
 
 /* Descriptors by their number inside the QEMU process. */
 struct tcg_fds {
-	int kernel;
+	const char *kernel; /* path in its root */
+	const char *init;   /* NULL: the machine has none */
 	int serial;
-	int init; /* these: -1 if the machine has none */
+	/* these: -1 if the machine has none */
 	int vsock;
 	int fs;
 	int rng;
@@ -31,6 +36,9 @@ int tcg_find_qemu(struct err *e);
 int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds,
 		   const char *cmdline);
 void tcg_free_args(struct tcg_args *a);
+
+/* tcg_trees() - the host's directories and files that QEMU needs to run; how many. */
+size_t tcg_trees(char *tree[TCG_MAX_TREES]);
 
 /* tcg_tsc_begin() - first reading of the time stamp counter; call it when the program starts. */
 void tcg_tsc_begin(void);

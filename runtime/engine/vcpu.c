@@ -156,7 +156,8 @@ static void *thread_main(void *arg)
 	current = c;
 	snprintf(name, sizeof(name), "vcpu%u", c->id);
 	pthread_setname_np(pthread_self(), name);
-	while ((want = atomic_load(&s->want)) != VCPUS_STOP) {
+	bool may_run = !s->begin || s->begin(name) == 0;
+	while (may_run && (want = atomic_load(&s->want)) != VCPUS_STOP) {
 		/* An access is complete, and the registers true, only after the next run: while
 		 * interrupted that does nothing else. */
 		if (want == VCPUS_PAUSE && x.kind == VCPU_EXIT_KICK) {

@@ -73,6 +73,9 @@ struct vcpu {
 struct vcpus {
 	const struct vcpu_ops *ops;
 	struct bus *ports, *mmio;
+	/* begin: first on each CPU's thread, with its name; below 0: it does not run. May be NULL;
+	 * set after vcpus_init(). */
+	int (*begin)(const char *thread);
 	int end_fd; /* eventfd, readable once the machine has ended by itself */
 	unsigned n;
 	struct vcpu cpu[VCPU_MAX];

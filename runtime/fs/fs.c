@@ -26,7 +26,9 @@ int fs_init(struct fs *fs, const Mayfly__FsConfig *cfg, const struct fs_limits *
 	fs->own_gid = getegid();
 	fs->uid = cfg->uid;
 	fs->gid = cfg->gid;
-	fs->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* In a jail there is no /proc to open. */
+	fs->proc_fd = cfg->proc_fd > 0 ? fcntl(cfg->proc_fd, F_DUPFD_CLOEXEC, 3)
+				       : open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fs->proc_fd < 0)
 		return err_errno(err, errno, "/proc/self/fd");
 	/* getxattr() takes only paths, so our descriptors must have one: their number. */

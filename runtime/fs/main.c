@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "fs/fs.h"
 #include "fs/fs_server.h"
+#include "jailer/seccomp.h"
 #include "proto/config.pb-c.h"
+#include "proto/jail_link.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +76,18 @@ static int limits_from_rlimit(struct fs_limits *out, struct err *err)
 	return 0;
 }
 
+/* From here on this process makes the calls of its table, and the supervisor hears of any other. */
+static int confine(int link, struct err *err)
+{
+	int listener;
+	int ret = seccomp_load(SECCOMP_FS, &listener);
+	if (ret == 0) {
+		ret = jail_link_listener(link, listener, "main");
+		close(listener);
+	}
+	return ret < 0 ? err_errno(err, -ret, "can't load the table of allowed system calls") : 0;
+}
+
 static int serve(struct fs *fs, int config_fd, struct err *err)
 {
 	Mayfly__FsConfig *cfg = NULL;
@@ -90,6 +104,8 @@ static int serve(struct fs *fs, int config_fd, struct err *err)
 		ret = limits_from_rlimit(&limits, err);
 	if (ret == 0)
 		ret = fs_init(fs, cfg, &limits, err);
+	if (ret == 0 && cfg->seccomp)
+		ret = confine(cfg->link_fd, err);
 	if (cfg)
 		mayfly__fs_config__free_unpacked(cfg, NULL);
 	if (ret < 0)

@@ -401,7 +401,7 @@ int vsock_create(struct virtio_dev **out, struct evloop *loop, const struct vsoc
 	struct vsock_mux_events me = {host_connects, handshake_begins, v};
 	int ret = add_timers(v);
 	if (ret == 0)
-		ret = vsock_mux_create(&v->mux, loop, listen_fd, control_fd, &me);
+		ret = vsock_mux_create(&v->mux, loop, listen_fd, control_fd, &me, &cfg->dialer);
 	if (ret < 0) {
 		vsock_destroy(&v->dev);
 		return ret;

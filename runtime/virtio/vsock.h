@@ -4,6 +4,7 @@
 #define MAYFLY_VIRTIO_VSOCK_H
 
 #include "virtio/virtio.h"
+#include "virtio/vsock_mux.h"
 
 #define VSOCK_MAX_CONNS 256
 #define VSOCK_MAX_RSTS 256
@@ -12,6 +13,7 @@ struct vsock_config {
 	uint64_t guest_cid;
 	int listen_fd;	/* host programs connect here; -1: none */
 	int control_fd; /* becomes the agent's control connection; -1: none */
+	struct vsock_dialer dialer;
 };
 
 /*

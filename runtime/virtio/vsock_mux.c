@@ -12,7 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define HANDSHAKE_NS 2000000000ull
 
@@ -27,6 +26,7 @@ struct pending {
 struct vsock_mux {
 	struct evloop *loop;
 	struct vsock_mux_events events;
+	struct vsock_dialer dialer;
 	struct evsource listener;
 	int control_fd;
 	struct log_limit limit;
@@ -120,13 +120,14 @@ static void on_listener(struct evsource *src, uint32_t events)
 }
 
 int vsock_mux_create(struct vsock_mux **out, struct evloop *loop, int listen_fd, int control_fd,
-		     const struct vsock_mux_events *events)
+		     const struct vsock_mux_events *events, const struct vsock_dialer *dialer)
 {
 	struct vsock_mux *m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
 	m->loop = loop;
 	m->events = *events;
+	m->dialer = *dialer;
 	m->control_fd = control_fd;
 	m->listener = (struct evsource){.fd = listen_fd, .fn = on_listener, .arg = m};
 	for (size_t i = 0; i < VSOCK_MUX_MAX_PENDING; i++) {
@@ -156,20 +157,13 @@ void vsock_mux_destroy(struct vsock_mux *m)
 
 int vsock_mux_dial(struct vsock_mux *m, uint32_t port, uint32_t src_port)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	if (port == VSOCK_CONTROL_PORT) {
 		if (src_port >= VSOCK_PRIVILEGED_PORTS || m->control_fd < 0)
 			return -ECONNREFUSED;
 		int ret = io_set_nonblock(m->control_fd, 1);
 		return ret < 0 ? ret : steal_fd(&m->control_fd);
 	}
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "vsock.sock_%u", port);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
-		return -errno;
-	return steal_fd(&fd);
+	return m->dialer.fn ? m->dialer.fn(m->dialer.arg, port) : -ECONNREFUSED;
 }
 
 unsigned vsock_mux_expire(struct vsock_mux *m, uint64_t now_ns)

@@ -24,15 +24,20 @@ struct vsock_mux_events {
 	void *arg;
 };
 
+/* Who makes connections to the host's programs: fn returns a non-blocking socket or -errno. */
+struct vsock_dialer {
+	int (*fn)(void *arg, uint32_t port); /* NULL: there are none */
+	void *arg;
+};
+
 /*
  * vsock_mux_create() - waits for host programs on a listening Unix socket.
  * @listen_fd: owned from here on; -1: nobody can connect
  * @control_fd: stream handed out once, for guest port VSOCK_CONTROL_PORT; owned; -1: none
- * Guest connections to any other port N go to the Unix socket "vsock.sock_N" in the working
- * directory.
+ * Guest connections to any other port go to the dialer.
  */
 int vsock_mux_create(struct vsock_mux **out, struct evloop *loop, int listen_fd, int control_fd,
-		     const struct vsock_mux_events *events);
+		     const struct vsock_mux_events *events, const struct vsock_dialer *dialer);
 void vsock_mux_destroy(struct vsock_mux *m);
 
 /*

@@ -3,6 +3,7 @@
 #include "vmm/dev_thread.h"
 
 #include "base/log.h"
+#include "vmm/confine.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,7 +24,9 @@ static void *thread_main(void *arg)
 {
 	struct dev_thread *t = arg;
 	pthread_setname_np(pthread_self(), t->name);
-	int ret = evloop_run(&t->loop);
+	int ret = confine_thread(t->name, t->table);
+	if (ret == 0)
+		ret = evloop_run(&t->loop);
 	if (ret < 0) {
 		log_error("device thread: %s", strerror(-ret));
 		t->why = ret;

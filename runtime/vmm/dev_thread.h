@@ -3,6 +3,7 @@
 #ifndef MAYFLY_VMM_DEV_THREAD_H
 #define MAYFLY_VMM_DEV_THREAD_H
 
+#include "jailer/seccomp_table.h"
 #include "virtio/vhost_user.h"
 
 #include <pthread.h>
@@ -12,6 +13,7 @@ struct dev_thread {
 	struct vhost_user vu;
 	pthread_t thread;
 	const char *name;
+	enum seccomp_table table; /* set before dev_thread_start() */
 	int gone_fd; /* eventfd, readable when the front end is gone; vu.why then says why */
 	int why;     /* after the end: -errno if the loop failed */
 };

@@ -7,9 +7,11 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "proto/jail_link.h"
 #include "virtio/fs.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
+#include "vmm/confine.h"
 #include "vmm/vmm.h"
 
 #include <errno.h>
@@ -60,12 +62,24 @@ static int make_fs(struct vmm *v, struct err *e)
 	return ret < 0 ? err_errno(e, -ret, "can't make the fs device") : 0;
 }
 
+/* The supervisor connects: nothing here can make a socket. One that does not answer is asked no
+ * more. */
+static int dial(void *arg, uint32_t port)
+{
+	struct vmm *v = arg;
+	int fd = v->link_broken ? -ECONNREFUSED : jail_link_dial(v->cfg->link_fd, port);
+	if (fd == -ETIMEDOUT || fd == -EPROTO)
+		v->link_broken = true;
+	return fd;
+}
+
 static int make_vsock(struct vmm *v, struct err *e)
 {
 	struct vsock_config vc = {
 		.guest_cid = v->cfg->guest_cid,
 		.listen_fd = v->cfg->listen_fd,
 		.control_fd = v->cfg->control_fd,
+		.dialer = {dial, v},
 	};
 	int ret = vsock_create(&v->vsock, &v->loop, &vc);
 	return ret < 0 ? err_errno(e, -ret, "can't make the vsock device") : 0;
@@ -139,6 +153,11 @@ static int start(struct vmm *v, struct err *e)
 	return engine_of(v->cfg)->start(v, e);
 }
 
+static int confine(struct vmm *v, struct err *e)
+{
+	return confine_main(engine_of(v->cfg)->table, e);
+}
+
 static int serve(struct vmm *v, struct err *e)
 {
 	const struct vmm_engine *engine = engine_of(v->cfg);
@@ -179,7 +198,8 @@ int main(int argc, char **argv)
 		return EXIT_SETUP;
 	}
 	log_init("mayfly-vmm", (enum log_level)v.cfg->log_level);
-	if (start(&v, &e) < 0) {
+	confine_init(v.cfg->link_fd, v.cfg->seccomp);
+	if (start(&v, &e) < 0 || confine(&v, &e) < 0) {
 		log_error("%s", e.text);
 		return EXIT_SETUP;
 	}

@@ -17,6 +17,7 @@ struct vmm {
 	struct evsource fs_gone;
 	struct evsource request;
 	struct guest_serial serial;
+	bool link_broken; /* the supervisor did not answer in time */
 };
 
 /*
@@ -27,6 +28,7 @@ int vmm_make_devices(struct vmm *v, struct err *e);
 
 /* What an engine is to the VMM's main. All on the main thread. */
 struct vmm_engine {
+	enum seccomp_table table; /* the main thread's */
 	/* start: brings the machine up; 0 or -errno with text. It ends v->loop when it is over. */
 	int (*start)(struct vmm *v, struct err *e);
 	/* ready: the agent is. */

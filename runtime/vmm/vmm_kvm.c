@@ -18,6 +18,7 @@
 #include "engine/kvm.h"
 #include "virtio/console.h"
 #include "virtio/mmio.h"
+#include "vmm/confine.h"
 #include "vmm/ram.h"
 #include "vmm/vmm.h"
 
@@ -277,12 +278,18 @@ static int add_virtio(struct vmm *v, struct err *e)
 
 /* ---- CPUs ---- */
 
+static int confine_vcpu(const char *thread)
+{
+	return confine_thread(thread, SECCOMP_VCPU_KVM);
+}
+
 static int add_cpus(struct vmm *v, const struct kvm_entry *entry, struct err *e)
 {
 	int ret = kvm_add_vcpus(&m.vm, v->cfg->cpus, entry, e);
 	if (ret < 0)
 		return ret;
 	ret = vcpus_init(&m.cpus, &kvm_vcpu_ops, &m.ports, &m.mmio);
+	m.cpus.begin = confine_vcpu;
 	for (unsigned i = 0; ret == 0 && i < m.vm.n; i++)
 		ret = vcpus_add(&m.cpus, &m.vm.vcpu[i]);
 	m.ended = (struct evsource){.fd = m.cpus.end_fd, .fn = on_ended, .arg = v};
@@ -293,6 +300,8 @@ static int add_cpus(struct vmm *v, const struct kvm_entry *entry, struct err *e)
 
 static int go(struct vmm *v, struct err *e)
 {
+	confine_expect(m.cpus.n + (v->fs ? 1 : 0));
+	v->fs_thread.table = SECCOMP_FSDEV_KVM;
 	int ret = v->fs ? dev_thread_start(&v->fs_thread, v->fs, -1, "fs-device") : 0;
 	m.entered_ns = io_now_ns();
 	if (ret == 0)
@@ -401,4 +410,5 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 	return m.cpus.end == VCPUS_END_NONE ? err_set(e, EIO, "a device can't go on") : 0;
 }
 
-const struct vmm_engine vmm_kvm = {.start = start, .ready = ready, .end = end};
+const struct vmm_engine vmm_kvm = {
+	.table = SECCOMP_VMM_KVM, .start = start, .ready = ready, .end = end};

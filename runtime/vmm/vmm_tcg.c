@@ -4,6 +4,7 @@
 // vsock and rng are served on the main thread, fs on a thread of its own. It is over when QEMU
 // closes the first of its sockets.
 #include "base/err.h"
+#include "vmm/confine.h"
 #include "vmm/vmm.h"
 
 #include <errno.h>
@@ -59,6 +60,8 @@ static int start(struct vmm *v, struct err *e)
 		ret = carry(v, &rng_vu, v->rng, v->cfg->rng_vhost_fd, e);
 	if (ret < 0 || !v->fs)
 		return ret;
+	confine_expect(1);
+	v->fs_thread.table = SECCOMP_FSDEV_TCG;
 	ret = dev_thread_start(&v->fs_thread, v->fs, v->cfg->fs_vhost_fd, "fs-device");
 	return ret < 0 ? err_errno(e, -ret, "can't start the fs device") : 0;
 }
@@ -85,4 +88,5 @@ static void ready(struct vmm *v)
 	(void)v;
 }
 
-const struct vmm_engine vmm_tcg = {.start = start, .ready = ready, .end = end};
+const struct vmm_engine vmm_tcg = {
+	.table = SECCOMP_VMM_TCG, .start = start, .ready = ready, .end = end};

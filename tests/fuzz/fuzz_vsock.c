@@ -5,6 +5,7 @@
 // Input: a list of steps, see step(). The device must survive any of them, keep its limits, write
 // nothing outside the buffers given, come to rest, and leave nothing open.
 #include "base/checked.h"
+#include "lib/dial_here.h"
 #include "base/cleanup.h"
 #include "lib/fake_guest.h"
 #include "virtio/vsock.h"
@@ -120,6 +121,7 @@ static void start(struct run *r)
 		.guest_cid = CID,
 		.listen_fd = fcntl(listener, F_DUPFD_CLOEXEC, 3),
 		.control_fd = pair[1],
+		.dialer = {dial_here, NULL},
 	};
 	must(vsock_create(&r->dev, &r->loop, &cfg) == 0, "device");
 	must(fake_guest_init(&r->g, &r->dev->mem, MEM) == 0, "memory");

@@ -120,7 +120,8 @@ if ! is_root; then
 else
 	echo priv >priv && chown 65533:65533 priv && chmod 600 priv
 	vm --user 65533 -- cat priv
-	is "$(out)" priv "a file of another user is that user's in the guest"
+	like "$(err)" "Permission denied" "what root reaches by a capability alone is not reached in the guest"
+	is "$(out)" "" "not even by its owner there"
 	vm --user 65532:65532 -- cat priv
 	isnt "$rc" 0 "and nobody else's"
 fi

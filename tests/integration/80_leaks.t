@@ -79,12 +79,11 @@ for part in "${parts[@]}"; do
 done
 watch --part jailer --signal TERM -- -- sh -c "$io"
 is "$rc/$left" "125/" "SIGTERM to the supervisor ends the machine"
-watch --part vmm --signal TERM -- -- sh -c "$io"
-is "$rc/$left" "125/" "SIGTERM to the device process, too"
 engine=vmm want=vmm-killed
 [ "$MAYFLY_ENGINE" = tcg ] && engine=qemu want=engine-killed
-watch --part $engine --signal SEGV -- -- sh -c "$io"
+watch --part $engine --signal CRASH -- -- sh -c "$io"
 is "$struck/$rc/$(verdict reason)/$left" "yes/125/$want/" "a crash of the engine is named"
+like "$(cat "$T/err")" "killed by SIGSEGV" "with its signal"
 clean "nothing else is left"
 
 done_testing

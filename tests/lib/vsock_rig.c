@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // vsock_rig.c - the vsock device between a driver with fake rings and Unix sockets in a temp dir
 #include "lib/vsock_rig.h"
+#include "lib/dial_here.h"
 
 #include "base/cleanup.h"
 
@@ -40,6 +41,7 @@ void vsock_rig_start(struct vsock_rig *r, unsigned rx_bufs, bool event_idx)
 		.guest_cid = RIG_CID,
 		.listen_fd = vsock_rig_listen("vsock.sock"),
 		.control_fd = pair[1],
+		.dialer = {dial_here, NULL},
 	};
 	must(vsock_create(&r->dev, &r->loop, &cfg) == 0, "device");
 	must(fake_guest_init(&r->g, &r->dev->mem, RIG_MEM) == 0, "memory");

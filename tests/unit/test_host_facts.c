@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// test_host_facts.c - what doctor reads out of the host's texts, and how it judges
+// test_host_facts.c - what doctor reads out of the host's texts, and that it looks at all of it
 #include "cli/host_facts.h"
 
 #include "cli/host_exec.h"
-#include "cli/host_rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -75,108 +75,126 @@ static void test_qemu_other_texts(void **state)
 
 #define MOUNT_ROOT "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n"
 
-static void test_cgroup_v2(void **state)
+static void test_cgroup_kinds(void **state)
 {
 	(void)state;
-	struct host_cgroup cg;
-	host_cgroup_parse(&cg,
-			  MOUNT_ROOT "30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 "
-				     "cgroup2 rw,nsdelegate\n",
-			  "0::/user.slice/user-1000.slice/session-2.scope\n");
-	assert_int_equal(cg.kind, HOST_CGROUP_V2);
-	assert_string_equal(cg.place[HOST_CGROUP_MEMORY].dir,
-			    "/sys/fs/cgroup/user.slice/user-1000.slice/session-2.scope");
-	assert_false(cg.place[HOST_CGROUP_MEMORY].v1);
-	assert_string_equal(cg.place[HOST_CGROUP_PIDS].dir, cg.place[HOST_CGROUP_MEMORY].dir);
-}
-
-static void test_cgroup_hybrid(void **state)
-{
-	(void)state;
-	struct host_cgroup cg;
-	host_cgroup_parse(
-		&cg,
-		MOUNT_ROOT
-		"31 22 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
-		"35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
-		"33 31 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
-		"40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
-		"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
-		"8:pids:/\n4:memory:/jobs/650e\n1:name=systemd:/\n0::/\n");
-	assert_int_equal(cg.kind, HOST_CGROUP_HYBRID);
-	assert_true(cg.place[HOST_CGROUP_MEMORY].v1);
-	assert_string_equal(cg.place[HOST_CGROUP_MEMORY].dir, "/sys/fs/cgroup/memory/jobs/650e");
-	/* No v1 hierarchy has it, so v2 may. */
-	assert_false(cg.place[HOST_CGROUP_PIDS].v1);
-	assert_string_equal(cg.place[HOST_CGROUP_PIDS].dir, "/sys/fs/cgroup/unified");
-}
-
-static void test_cgroup_v1_in_a_container(void **state)
-{
-	(void)state;
-	struct host_cgroup cg;
-	/* The mount shows the container's own group as its root; the order of mounts is free. */
-	host_cgroup_parse(
-		&cg,
-		"50 22 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"
-		"51 22 0:33 /docker/abc /sys/fs/cgroup/p\\040x rw - cgroup cgroup "
-		"rw,pids\n" MOUNT_ROOT,
-		"9:pids:/docker/abc/sub\n4:memory:/docker/abc\n");
-	assert_int_equal(cg.kind, HOST_CGROUP_V1);
-	assert_string_equal(cg.place[HOST_CGROUP_MEMORY].dir, "/sys/fs/cgroup/memory");
-	assert_string_equal(cg.place[HOST_CGROUP_PIDS].dir, "/sys/fs/cgroup/p x/sub");
-}
-
-static void test_cgroup_outside_of_the_namespace(void **state)
-{
-	(void)state;
-	struct host_cgroup cg;
-	host_cgroup_parse(&cg, "30 22 0:26 /../.. /cg rw - cgroup2 cgroup2 rw\n", "0::/../x\n");
-	assert_int_equal(cg.kind, HOST_CGROUP_V2);
-	assert_string_equal(cg.place[HOST_CGROUP_PIDS].dir, "/cg");
-	host_cgroup_parse(&cg, "30 22 0:26 / /cg rw - cgroup2 cgroup2 rw\n", "0::/../x\n");
-	assert_string_equal(cg.place[HOST_CGROUP_PIDS].dir, "/cg");
-}
-
-static void test_cgroup_garbage(void **state)
-{
-	(void)state;
+#define V1(name) "33 31 0:30 / /cg/" name " rw - cgroup cgroup rw," name "\n"
+#define V2 "30 22 0:26 /../.. /cg/unified rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+	static const struct {
+		const char *mounts;
+		enum host_cgroup_kind kind;
+	} good[] = {
+		{MOUNT_ROOT V2, HOST_CGROUP_V2},
+		{MOUNT_ROOT V1("memory") V1("pids"), HOST_CGROUP_V1},
+		{V1("cpu,cpuacct") MOUNT_ROOT V2, HOST_CGROUP_HYBRID},
+		{V2 V1("blkio"), HOST_CGROUP_HYBRID},
+		/* A hierarchy with a name is none for limits. */
+		{V1("name=systemd") V2, HOST_CGROUP_V2},
+		{V1("name=systemd"), HOST_CGROUP_NONE},
+	};
+	for (size_t i = 0; i < LEN(good); i++)
+		assert_int_equal(host_cgroup_kind_of(good[i].mounts), good[i].kind);
 	static const char *const bad[] = {
 		"",
 		"\n\n\n",
-		" - cgroup2 x y\n",
+		MOUNT_ROOT,
 		"30 22 0:26 / /cg rw cgroup2 cgroup2 rw\n",
 		"30 22 0:26 / /cg rw -\n",
 		"30 22 0:26 / /cg rw - cgroup2\n",
-		"30 22 0:26 cg cg rw - cgroup2 cgroup2 rw\n",
-		"1 2 3 / / 6 7 8 9 a b c d e f g h i j k l m n o p q r s t u v w x - cgroup2 a rw",
 	};
-	struct host_cgroup cg;
-	for (size_t i = 0; i < LEN(bad); i++) {
-		host_cgroup_parse(&cg, bad[i], "0:\n::\n:::\nx\n");
-		assert_int_equal(cg.kind, HOST_CGROUP_NONE);
-		host_cgroup_check(&cg);
-		assert_false(cg.place[HOST_CGROUP_MEMORY].usable);
-	}
+	for (size_t i = 0; i < LEN(bad); i++)
+		assert_int_equal(host_cgroup_kind_of(bad[i]), HOST_CGROUP_NONE);
 	size_t big = 1u << 20;
 	char *text = malloc(big + 1);
 	assert_non_null(text);
 	memset(text, '/', big);
 	text[big] = '\0';
-	host_cgroup_parse(&cg, text, text);
-	assert_int_equal(cg.kind, HOST_CGROUP_NONE);
+	assert_int_equal(host_cgroup_kind_of(text), HOST_CGROUP_NONE);
 	free(text);
 }
 
-static void test_cgroup_long_path_is_no_path(void **state)
+/* A directory that looks like a v2 group, below one that does, too. */
+static char group_top[] = "/tmp/mayfly-test-XXXXXX";
+static struct cgroup_place group_place;
+
+static void put_group(const char *below, const char *file, const char *text)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s%s/%s", group_top, below, file);
+	FILE *out = fopen(path, "w");
+	assert_non_null(out);
+	assert_true(fputs(text, out) >= 0);
+	fclose(out);
+}
+
+static int make_groups(void **state)
 {
 	(void)state;
-	struct host_cgroup cg;
-	char self[2 * PATH_MAX] = "0::/";
-	memset(self + 4, 'a', PATH_MAX + 100);
-	host_cgroup_parse(&cg, "30 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", self);
-	assert_int_equal(cg.kind, HOST_CGROUP_V2);
-	assert_string_equal(cg.place[HOST_CGROUP_MEMORY].dir, "");
+	assert_non_null(mkdtemp(group_top));
+	snprintf(group_place.point, sizeof(group_place.point), "%s", group_top);
+	snprintf(group_place.own, sizeof(group_place.own), "%s/a/b", group_top);
+	group_place.ctls = (1u << CGROUP_CTLS) - 1;
+	char path[128];
+	static const char *const dirs[] = {"", "/a", "/a/b"};
+	for (size_t i = 0; i < LEN(dirs); i++) {
+		snprintf(path, sizeof(path), "%s%s", group_top, dirs[i]);
+		if (i > 0)
+			assert_int_equal(mkdir(path, 0755), 0);
+		put_group(dirs[i], "cgroup.controllers", "");
+		put_group(dirs[i], "cgroup.subtree_control", "");
+		if (i > 0)
+			put_group(dirs[i], "cgroup.type", "domain\n");
+	}
+	return 0;
+}
+
+static int remove_groups(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"/cgroup.controllers", "/cgroup.subtree_control",
+					    "/cgroup.type", "/tasks", ""};
+	static const char *const dirs[] = {"/a/b", "/a", ""};
+	char path[128];
+	for (size_t i = 0; i < LEN(dirs); i++)
+		for (size_t k = 0; k < LEN(names); k++) {
+			snprintf(path, sizeof(path), "%s%s%s", group_top, dirs[i], names[k]);
+			(void)remove(path);
+		}
+	return access(group_top, F_OK) == 0;
+}
+
+static void test_cgroup_usable(void **state)
+{
+	(void)state;
+	const struct cgroup_place *p = &group_place;
+	unsigned memory = 1u << CGROUP_MEMORY;
+	unsigned pids = 1u << CGROUP_PIDS;
+	assert_int_equal(host_cgroup_usable(p, false), 0);
+	/* Its own group has processes: what isn't switched on there stays off. */
+	put_group("/a/b", "cgroup.controllers", "cpuset memory pids\n");
+	assert_int_equal(host_cgroup_usable(p, false), 0);
+	put_group("/a/b", "cgroup.subtree_control", "memory\n");
+	assert_int_equal(host_cgroup_usable(p, false), memory);
+	put_group("/a", "cgroup.controllers", "cpuset memory pids\n");
+	assert_int_equal(host_cgroup_usable(p, false), memory | pids);
+	/* Only root looks at the top. */
+	put_group("", "cgroup.controllers", "cpuset cpu io memory pids\n");
+	assert_int_equal(host_cgroup_usable(p, false), memory | pids);
+	assert_int_equal(host_cgroup_usable(p, true), p->ctls);
+	/* The root of all may have processes and switch controllers on, a container's may not. */
+	struct cgroup_place top = *p;
+	snprintf(top.own, sizeof(top.own), "%s", top.point);
+	assert_int_equal(host_cgroup_usable(&top, false), p->ctls);
+	put_group("", "cgroup.type", "domain\n");
+	assert_int_equal(host_cgroup_usable(&top, true), 0);
+	struct cgroup_place gone = *p;
+	snprintf(gone.own, sizeof(gone.own), "%s/x/y", group_top);
+	assert_int_equal(host_cgroup_usable(&gone, false), 0);
+	struct cgroup_place v1 = *p;
+	v1.v1 = true;
+	assert_int_equal(host_cgroup_usable(&v1, true), 0);
+	put_group("/a/b", "tasks", "");
+	assert_int_equal(host_cgroup_usable(&v1, true), v1.ctls);
 }
 
 /* ---- small texts ---- */
@@ -214,6 +232,104 @@ static void test_numbers(void **state)
 	assert_true(host_kernel_number("x") == HOST_KERNEL_NO_VALUE);
 	assert_true(host_kernel_number("1 2\n") == HOST_KERNEL_NO_VALUE);
 	assert_true(host_kernel_number("99999999999999999999\n") == HOST_KERNEL_NO_VALUE);
+}
+
+static void test_status(void **state)
+{
+	(void)state;
+	const char *text = "Name:\tx\nSeccompX:\t7\nCapEff:\t000001ffffffffff\nSeccomp:\t2\n";
+	assert_int_equal(host_kernel_status(text, "Seccomp", 10), 2);
+	assert_true(host_kernel_status(text, "CapEff", 16) == 0x1ffffffffff);
+	assert_true(host_kernel_status(text, "Cap", 16) == HOST_KERNEL_NO_VALUE);
+	assert_true(host_kernel_status(text, "Name", 10) == HOST_KERNEL_NO_VALUE);
+	assert_true(host_kernel_status("", "Seccomp", 10) == HOST_KERNEL_NO_VALUE);
+}
+
+static void test_profile(void **state)
+{
+	(void)state;
+	char out[8];
+	host_kernel_profile(out, sizeof(out), "docker-default (enforce)\n");
+	assert_string_equal(out, "docker-");
+	host_kernel_profile(out, sizeof(out), "lxc (enforce)");
+	assert_string_equal(out, "lxc");
+	static const char *const none[] = {"", "unconfined\n", "lxc (complain)\n", "u:r:init:s0"};
+	for (size_t i = 0; i < LEN(none); i++) {
+		host_kernel_profile(out, sizeof(out), none[i]);
+		assert_string_equal(out, "");
+	}
+}
+
+/* ---- what machines share ---- */
+
+#define SWAPS "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+
+static void test_swaps(void **state)
+{
+	(void)state;
+	struct host_shared s = {.swaps = 9, .swaps_zram = 9, .swap_bytes = 9};
+	host_shared_swaps(&s, SWAPS);
+	assert_int_equal(s.swaps, 0);
+	assert_int_equal(s.swap_bytes, 0);
+	host_shared_swaps(&s, SWAPS "/dev/dm-1  partition\t1024\t\t0\t\t-2\n"
+				    "/dev/zram0 partition\t1\t0\t100\n"
+				    "/swap\\040file file\t2\t0\t3\n");
+	assert_int_equal(s.swaps, 3);
+	assert_int_equal(s.swaps_zram, 1);
+	assert_int_equal(s.swap_bytes, 1027 * 1024);
+	static const char *const none[] = {"",
+					   "\n",
+					   "\n\n\n",
+					   SWAPS "x",
+					   SWAPS "x y\n",
+					   SWAPS "x y -z\n",
+					   SWAPS "/a file 18446744073709551615\n"};
+	for (size_t i = 0; i < LEN(none); i++) {
+		host_shared_swaps(&s, none[i]);
+		assert_int_equal(s.swaps, 0);
+	}
+}
+
+static void test_cpu_kinds(void **state)
+{
+	(void)state;
+	struct host_shared s;
+	host_shared_cpu(&s,
+			"processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu hypervisor\n");
+	assert_int_equal(s.vendor, HOST_CPU_AMD);
+	assert_true(s.hypervisor);
+	host_shared_cpu(&s, "vendor_id : GenuineIntel\nflags : hypervisors xhypervisor\n\n"
+			    "vendor_id : AuthenticAMD\nflags : hypervisor\n");
+	assert_int_equal(s.vendor, HOST_CPU_INTEL);
+	assert_false(s.hypervisor);
+	host_shared_cpu(&s, "");
+	assert_int_equal(s.vendor, HOST_CPU_OTHER);
+	assert_false(s.hypervisor);
+}
+
+static void test_mitigations(void **state)
+{
+	(void)state;
+	assert_true(host_shared_mitigations_off("quiet mitigations=off ro"));
+	assert_false(host_shared_mitigations_off("mitigations=off quiet mitigations=auto"));
+	assert_false(host_shared_mitigations_off("xmitigations=off"));
+	assert_false(host_shared_mitigations_off(""));
+}
+
+static void test_open_flaws(void **state)
+{
+	(void)state;
+	static const char *const closed[] = {"Not affected", "Mitigation: PTI",
+					     "KVM: Mitigation: Split huge pages", ""};
+	static const char *const open[] = {"Vulnerable", "KVM: Vulnerable", "Processor vulnerable",
+					   "Mitigation: Clear CPU buffers; SMT vulnerable"};
+	struct host_flaw flaw = {.name = "x"};
+	for (size_t i = 0; i < LEN(closed); i++) {
+		snprintf(flaw.state, sizeof(flaw.state), "%s", closed[i]);
+		assert_false(host_flaw_is_open(&flaw));
+		snprintf(flaw.state, sizeof(flaw.state), "%s", open[i]);
+		assert_true(host_flaw_is_open(&flaw));
+	}
 }
 
 /* ---- children with a deadline ---- */
@@ -313,189 +429,6 @@ static void test_programs(void **state)
 	close(fd);
 }
 
-/* ---- judgement ---- */
-
-static void good_host(struct host_facts *f)
-{
-	memset(f, 0, sizeof(*f));
-	f->uid = 1000;
-	snprintf(f->uts.machine, sizeof(f->uts.machine), "x86_64");
-	f->cpus = 2;
-	f->kvm = (struct probe_result){.present = true, .usable = true, .reason = "fast"};
-	f->qemu = (struct host_qemu){.found = true,
-				     .usable = true,
-				     .version = {7, 2, 22},
-				     .path = "/usr/bin/qemu-system-x86_64"};
-	snprintf(f->guest_kernel.path, sizeof(f->guest_kernel.path), "/opt/guest/vmlinux");
-	snprintf(f->guest_init.path, sizeof(f->guest_init.path), "/opt/guest/init.cpio");
-	snprintf(f->passt.path, sizeof(f->passt.path), "/usr/bin/passt");
-	f->kernel.max_user_ns = 1000;
-	f->kernel.userns_clone = HOST_KERNEL_NO_VALUE;
-	f->kernel.apparmor_restrict = HOST_KERNEL_NO_VALUE;
-	f->kernel.landlock_abi = 4;
-	f->kernel.tun_present = true;
-	f->cgroup.kind = HOST_CGROUP_V2;
-	f->cgroup.place[HOST_CGROUP_MEMORY].usable = true;
-	f->cgroup.place[HOST_CGROUP_PIDS].usable = true;
-	f->mem_available = 8ull << 30;
-	f->nofile_hard = 20000;
-}
-
-static const struct host_row *find(const struct host_rows *rows, const char *id)
-{
-	for (size_t i = 0; i < rows->n; i++)
-		if (strcmp(rows->row[i].id, id) == 0)
-			return &rows->row[i];
-	fail_msg("no row %s", id);
-	return NULL;
-}
-
-static const struct host_row *judge(struct host_rows *rows, const struct host_facts *f,
-				    const char *id)
-{
-	host_rows_build(rows, f);
-	return find(rows, id);
-}
-
-static void test_good_host_can_run(void **state)
-{
-	(void)state;
-	static struct host_facts f;
-	static struct host_rows rows;
-	good_host(&f);
-	host_rows_build(&rows, &f);
-	assert_true(rows.can_run);
-	assert_string_equal(rows.engine, "kvm");
-	assert_non_null(strstr(rows.plan, "kvm engine"));
-	assert_int_equal(find(&rows, "kvm")->mark, HOST_ROWS_OK);
-	assert_string_equal(find(&rows, "engine")->value, "kvm");
-	for (size_t i = 0; i < rows.n; i++) {
-		assert_true(strlen(rows.row[i].text) > 0);
-		assert_int_not_equal(rows.row[i].mark, HOST_ROWS_MISSING);
-		for (size_t j = 0; j < i; j++)
-			assert_string_not_equal(rows.row[i].id, rows.row[j].id);
-	}
-	assert_non_null(strstr(find(&rows, "tcg_boundary")->text, "security boundary"));
-}
-
-static void test_what_is_needed(void **state)
-{
-	(void)state;
-	static struct host_facts f;
-	static struct host_rows rows;
-	good_host(&f);
-	f.qemu = (struct host_qemu){0};
-	/* With usable KVM, QEMU is no need. */
-	assert_int_equal(judge(&rows, &f, "qemu")->mark, HOST_ROWS_NOTE);
-	assert_true(rows.can_run);
-	f.kvm.usable = false;
-	assert_int_equal(judge(&rows, &f, "qemu")->mark, HOST_ROWS_MISSING);
-	assert_false(rows.can_run);
-	assert_string_equal(find(&rows, "qemu")->fix, "sudo apt-get install qemu-system-x86");
-	good_host(&f);
-	f.kvm = (struct probe_result){.present = true, .reason = "code is interpreted"};
-	assert_string_equal(judge(&rows, &f, "engine")->value, "tcg");
-	assert_string_equal(rows.engine, "tcg");
-	assert_non_null(strstr(rows.plan, "code is interpreted"));
-	f.qemu.usable = false;
-	f.qemu.version[0] = 6;
-	assert_non_null(strstr(judge(&rows, &f, "qemu")->text, "too old"));
-	assert_false(rows.can_run);
-	good_host(&f);
-	f.qemu.usable = false;
-	f.qemu.error = ETIMEDOUT;
-	assert_non_null(strstr(judge(&rows, &f, "qemu")->text, "no answer in time"));
-	good_host(&f);
-	f.guest_kernel.error = ENOENT;
-	assert_int_equal(judge(&rows, &f, "guest_kernel")->mark, HOST_ROWS_MISSING);
-	assert_false(rows.can_run);
-	good_host(&f);
-	f.missing_program = "mayfly-vmm";
-	assert_non_null(strstr(judge(&rows, &f, "programs")->text, "mayfly-vmm"));
-	assert_false(rows.can_run);
-	good_host(&f);
-	snprintf(f.uts.machine, sizeof(f.uts.machine), "aarch64");
-	assert_int_equal(judge(&rows, &f, "host")->mark, HOST_ROWS_MISSING);
-}
-
-static void test_kvm_advice(void **state)
-{
-	(void)state;
-	static struct host_facts f;
-	static struct host_rows rows;
-	good_host(&f);
-	f.kvm = (struct probe_result){.present = true, .denied = true, .group = "kvm"};
-	assert_string_equal(judge(&rows, &f, "kvm")->fix, "sudo usermod -aG kvm $USER");
-	assert_int_equal(find(&rows, "kvm")->mark, HOST_ROWS_NOTE);
-	assert_true(rows.can_run);
-	f.kvm = (struct probe_result){.reason = "no /dev/kvm"};
-	f.cpu_virt = HOST_CPU_VIRT_SVM;
-	assert_string_equal(judge(&rows, &f, "kvm")->fix, "sudo modprobe kvm_amd");
-	f.cpu_virt = HOST_CPU_VIRT_VMX;
-	assert_string_equal(judge(&rows, &f, "kvm")->fix, "sudo modprobe kvm_intel");
-	f.cpu_virt = HOST_CPU_VIRT_NONE;
-	assert_string_equal(judge(&rows, &f, "kvm")->fix, "");
-	assert_non_null(strstr(find(&rows, "kvm")->text, "nested"));
-	f.kvm.create_ns = 70000000;
-	assert_non_null(strstr(judge(&rows, &f, "kvm")->text, "nx_huge_pages"));
-}
-
-static void test_namespace_advice(void **state)
-{
-	(void)state;
-	static struct host_facts f;
-	static struct host_rows rows;
-	good_host(&f);
-	f.kernel.user_ns = (struct host_kernel_ns){HOST_KERNEL_NS_USER, EPERM};
-	f.kernel.plain_ns = (struct host_kernel_ns){HOST_KERNEL_NS_OTHERS, EPERM};
-	assert_string_equal(judge(&rows, &f, "user_namespaces")->fix, "");
-	f.kernel.userns_clone = 0;
-	assert_string_equal(judge(&rows, &f, "user_namespaces")->fix,
-			    "sudo sysctl -w kernel.unprivileged_userns_clone=1");
-	f.kernel.userns_clone = 1;
-	f.kernel.apparmor_restrict = 1;
-	assert_non_null(strstr(judge(&rows, &f, "user_namespaces")->fix, "apparmor"));
-	f.kernel.user_ns.error = ENOSPC;
-	f.uid = 0;
-	assert_string_equal(judge(&rows, &f, "user_namespaces")->fix,
-			    "sysctl -w user.max_user_namespaces=15000");
-}
-
-static void test_limits_and_memory(void **state)
-{
-	(void)state;
-	static struct host_facts f;
-	static struct host_rows rows;
-	good_host(&f);
-	f.cgroup.place[HOST_CGROUP_PIDS].usable = false;
-	assert_int_equal(judge(&rows, &f, "cgroup")->mark, HOST_ROWS_NOTE);
-	assert_non_null(strstr(find(&rows, "cgroup")->text, "can't be set here: pids"));
-	assert_non_null(strstr(find(&rows, "cgroup")->fix, "Delegate"));
-	f.cgroup.kind = HOST_CGROUP_NONE;
-	assert_int_equal(judge(&rows, &f, "cgroup")->mark, HOST_ROWS_NOTE);
-	f.mem_available = 512u << 20;
-	assert_non_null(strstr(judge(&rows, &f, "memory")->fix, "--memory"));
-	f.mem_available = 0;
-	assert_int_equal(judge(&rows, &f, "memory")->mark, HOST_ROWS_NOTE);
-	f.nofile_hard = 1024;
-	assert_int_equal(judge(&rows, &f, "nofile")->mark, HOST_ROWS_NOTE);
-	f.kernel.landlock_abi = -EOPNOTSUPP;
-	assert_non_null(strstr(judge(&rows, &f, "landlock")->text, "lsm="));
-}
-
-static void test_long_paths_are_cut(void **state)
-{
-	(void)state;
-	static struct host_facts f;
-	static struct host_rows rows;
-	good_host(&f);
-	memset(f.guest_kernel.path, 'k', sizeof(f.guest_kernel.path) - 1);
-	memset(f.passt.path, 'p', sizeof(f.passt.path) - 1);
-	memset(f.qemu.path, 'q', sizeof(f.qemu.path) - 1);
-	host_rows_build(&rows, &f);
-	assert_true(rows.can_run);
-}
-
 /* Whatever this host is: it ends, it fills everything, it leaves no descriptor open. */
 static void test_collect_here(void **state)
 {
@@ -509,6 +442,8 @@ static void test_collect_here(void **state)
 	assert_int_equal(before, after);
 	assert_true(f.cpus > 0);
 	assert_true(strlen(f.kvm.reason) > 0);
+	assert_true(f.shared.flaws > 0);
+	assert_int_equal(f.gid, getegid());
 	assert_true(f.mem_available > 0);
 	assert_true(f.nofile_hard > 0);
 	assert_int_not_equal(f.kernel.user_ns.step, HOST_KERNEL_NS_UNKNOWN);
@@ -519,24 +454,20 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_qemu_versions),
 		cmocka_unit_test(test_qemu_other_texts),
-		cmocka_unit_test(test_cgroup_v2),
-		cmocka_unit_test(test_cgroup_hybrid),
-		cmocka_unit_test(test_cgroup_v1_in_a_container),
-		cmocka_unit_test(test_cgroup_outside_of_the_namespace),
-		cmocka_unit_test(test_cgroup_garbage),
-		cmocka_unit_test(test_cgroup_long_path_is_no_path),
+		cmocka_unit_test(test_cgroup_kinds),
+		cmocka_unit_test_setup_teardown(test_cgroup_usable, make_groups, remove_groups),
 		cmocka_unit_test(test_meminfo),
 		cmocka_unit_test(test_cpu_virt),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_swaps),
+		cmocka_unit_test(test_cpu_kinds),
+		cmocka_unit_test(test_mitigations),
+		cmocka_unit_test(test_open_flaws),
 		cmocka_unit_test(test_child_answers),
 		cmocka_unit_test(test_child_that_hangs_is_ended),
 		cmocka_unit_test(test_programs),
-		cmocka_unit_test(test_good_host_can_run),
-		cmocka_unit_test(test_what_is_needed),
-		cmocka_unit_test(test_kvm_advice),
-		cmocka_unit_test(test_namespace_advice),
-		cmocka_unit_test(test_limits_and_memory),
-		cmocka_unit_test(test_long_paths_are_cut),
 		cmocka_unit_test(test_collect_here),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

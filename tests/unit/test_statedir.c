@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_statedir.c - machine directories: ids, locks, sweeping, whose base directory is trusted
-// links: jailer/statedir.c
+// links: jailer/statedir.c jailer/cgroup.c jailer/cgroup_find.c
 #include "statedir.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -221,6 +224,79 @@ static void test_sweep_and_create(void **state)
 	assert_int_equal(statedir_sweep(base), 1);
 }
 
+struct told {
+	unsigned n;
+	char text[256];
+};
+
+static void tell(void *arg, enum sweep_kind kind, const char *name, int ret)
+{
+	struct told *t = arg;
+	size_t len = strlen(t->text);
+	t->n++;
+	snprintf(t->text + len, sizeof(t->text) - len, "%u:%s:%d ", kind, name, ret);
+}
+
+static void test_sweep_report(void **state)
+{
+	(void)state;
+	struct told t = {0};
+	struct sweep s = {.dry_run = true, .found = tell, .arg = &t};
+	struct statedir live;
+	assert_int_equal(statedir_create(&live, base, "live", &e), 0);
+	assert_int_equal(statedir_sweep_report(base, &s), 0);
+	assert_int_equal(mkdirat(base, "dead", 0700), 0);
+	assert_int_equal(statedir_sweep_report(base, &s), 1);
+	assert_true(there("dead"));
+	s.dry_run = false;
+	assert_int_equal(statedir_sweep_report(base, &s), 1);
+	assert_false(there("dead"));
+	assert_string_equal(t.text, "0:dead:0 0:dead:0 ");
+	AUTO_CLOSE int guard = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(guard, LOCK_SH), 0);
+	assert_int_equal(statedir_sweep_report(base, &s), -EAGAIN);
+	assert_int_equal(t.n, 2);
+	statedir_remove(&live);
+}
+
+/* A directory is the only trace of its cgroup: it stays as long as that has processes. */
+static void test_cgroup_outlives_no_record(void **state)
+{
+	(void)state;
+	struct statedir d;
+	struct cgroup c;
+	struct told t = {0};
+	const struct sweep s = {.found = tell, .arg = &t};
+	const struct cgroup_limits lim = {.pids = 10};
+	assert_int_equal(statedir_create(&d, base, "unit-busy", &e), 0);
+	int ret = cgroup_create(&c, d.id, d.dir_fd, &lim, &e);
+	if (ret < 0) {
+		statedir_remove(&d);
+		skip();
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(d.lock_fd);
+		for (;;)
+			pause();
+	}
+	AUTO_CLOSE int procs = openat(c.group[0].dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	assert_true(dprintf(procs, "%d", pid) > 0);
+	AUTO_CLOSE int parent = fcntl(c.group[0].parent_fd, F_DUPFD_CLOEXEC, 3);
+	cgroup_close(&c);
+	statedir_remove(&d);
+	assert_true(there("unit-busy/cgroup") && there("unit-busy/lock"));
+	assert_int_equal(statedir_sweep_report(base, &s), 0);
+	assert_non_null(strstr(t.text, "0:unit-busy:-16"));
+	assert_true(there("unit-busy/cgroup"));
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(statedir_sweep(base), 1);
+	assert_false(there("unit-busy"));
+	assert_int_equal(faccessat(parent, "mayfly-unit-busy", F_OK, 0), -1);
+}
+
 #define CHECK(x)                                                                                   \
 	do {                                                                                       \
 		if (!(x)) {                                                                        \
@@ -363,6 +439,8 @@ int main(void)
 		T(test_sweep),
 		T(test_sweep_leaves_the_rest),
 		T(test_sweep_and_create),
+		T(test_sweep_report),
+		T(test_cgroup_outlives_no_record),
 		T(test_user_base),
 		T(test_user_tmpdir),
 		T(test_user_foreign),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_supervisor.c - the jailer's check of its configuration
-// links: jailer/supervisor.c jailer/jail.c jailer/statedir.c proto/config_io.c
+// links: jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c jailer/statedir.c jailer/cgroup.c jailer/cgroup_find.c jailer/idrange.c proto/config_io.c proto/jail_link.c
 #include "supervisor.h"
 
 #include "jail.h"

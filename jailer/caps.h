@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// caps.h - capabilities, all five sets
+#ifndef MAYFLY_JAILER_CAPS_H
+#define MAYFLY_JAILER_CAPS_H
+
+/*
+ * caps_close() - no program that this process executes can have any: empties the bounding and the
+ * ambient set and locks the switches that make uid 0 special. Needs CAP_SETPCAP in its own user
+ * namespace; without it the bounding set stays, which no_new_privs makes harmless.
+ * Returns 0 or -errno.
+ */
+int caps_close(void);
+
+/* caps_drop() - effective, permitted and inheritable, all of them; 0 or -errno. */
+int caps_drop(void);
+
+/* caps_keep_kill() - the supervisor's: nothing but the right to end its processes; 0 or -errno. */
+int caps_keep_kill(void);
+
+#endif

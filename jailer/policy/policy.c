@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// policy.c - the tables by their numbers
+#include "policy.h"
+
+const struct policy *const policies[SECCOMP_TABLES] = {
+	[SECCOMP_VMM_KVM] = &policy_vmm_kvm,	 [SECCOMP_VMM_TCG] = &policy_vmm_tcg,
+	[SECCOMP_VCPU_KVM] = &policy_vcpu_kvm,	 [SECCOMP_FSDEV_KVM] = &policy_fsdev_kvm,
+	[SECCOMP_FSDEV_TCG] = &policy_fsdev_tcg, [SECCOMP_FS] = &policy_fs,
+	[SECCOMP_QEMU] = &policy_qemu,
+};

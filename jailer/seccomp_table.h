@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// seccomp_table.h - which tables of system calls there are
+#ifndef MAYFLY_JAILER_SECCOMP_TABLE_H
+#define MAYFLY_JAILER_SECCOMP_TABLE_H
+
+/* One for each kind of thread, and one for QEMU as a whole. */
+enum seccomp_table {
+	SECCOMP_VMM_KVM, /* main threads */
+	SECCOMP_VMM_TCG,
+	SECCOMP_VCPU_KVM,
+	SECCOMP_FSDEV_KVM,
+	SECCOMP_FSDEV_TCG,
+	SECCOMP_FS,
+	SECCOMP_QEMU,
+	SECCOMP_TABLES,
+};
+
+#endif
