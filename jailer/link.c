@@ -31,8 +31,14 @@ static int dial(uint32_t port)
 
 static int serve(struct link *l, const struct jail_link_request *req, int fd)
 {
-	if (req->kind == JAIL_LINK_LISTENER)
-		return notify_add(l->notify, fd, l->process, req->label);
+	if (req->kind == JAIL_LINK_LISTENER) {
+		AUTO_CLOSE int listener = fd;
+		/* The main thread's is the last one: whoever sends more is not what was started. */
+		if (l->complete)
+			return -EPROTO;
+		l->complete = strcmp(req->label, "main") == 0;
+		return notify_add(l->notify, steal_fd(&listener), l->process, req->label);
+	}
 	AUTO_CLOSE int sock = dial(req->port);
 	return jail_link_answer(l->src.fd, sock);
 }

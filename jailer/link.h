@@ -6,12 +6,15 @@
 #include "base/evloop.h"
 #include "notify.h"
 
+#include <stdbool.h>
+
 struct link {
 	struct evsource src;
 	struct evloop *loop;
 	struct notify *notify;
 	const char *process;
 	unsigned dropped; /* requests that broke the rules */
+	bool complete;	  /* every thread's listener is here */
 };
 
 /*

@@ -70,6 +70,10 @@ static void test_nothing_of_its_own(void **state)
 	assert_string_equal(a.argv[0], TCG_QEMU);
 	assert_true(has("-nodefaults") && has("-no-user-config") && has("-no-reboot"));
 	assert_string_equal(value("-display", 0), "none");
+	/* The jail has a table; only without one QEMU's own must do. */
+	assert_false(has("-sandbox"));
+	c.jail = JAIL_MODE_NONE;
+	build();
 	const char *sandbox = value("-sandbox", 0);
 	assert_memory_equal(sandbox, "on,", 3);
 	assert_non_null(strstr(sandbox, "spawn=deny"));
