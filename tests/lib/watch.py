@@ -245,7 +245,10 @@ def inventory():
     base = state_base()
     if os.path.isdir(base):
         for name in os.listdir(base):
-            if not is_held(base + "/" + name):
+            # The directory of the ids stays; what is in it must not.
+            if name == ".ids":
+                items.update("id " + n for n in os.listdir(base + "/.ids") if not is_held(base + "/.ids/" + n))
+            elif not is_held(base + "/" + name):
                 items.add("state " + base + "/" + name)
     for top, dirs, _ in os.walk("/sys/fs/cgroup"):
         for d in dirs:

@@ -70,7 +70,7 @@ static int open_proc(void)
 
 static int walk_up(void)
 {
-	return done(open("../../../../../../../../etc", O_RDONLY));
+	return done(open("../../../../../../../../home", O_RDONLY));
 }
 
 /* From every descriptor that is a directory, upwards and out. */
@@ -384,7 +384,7 @@ static const struct attempt {
 	{"fsopen", do_fsopen},
 	{"chroot", do_chroot},
 	{"mknod", do_mknod},
-	{"unshare", do_unshare},
+
 	{"setns", do_setns},
 	{"fork", do_fork},
 	{"exec", do_exec},
@@ -410,6 +410,8 @@ static const struct attempt {
 	{"x32", do_x32},
 	{"i386", do_i386},
 	{"sched", do_sched},
+	/* Last: one that works gives rights in its new namespace. */
+	{"unshare", do_unshare},
 };
 
 static int find(const char *name)
@@ -514,6 +516,11 @@ int main(int argc, char **argv)
 		return 99;
 	*slash = *space = '\0';
 	t.table = table_of(buf);
+	if (strcmp(slash + 1, "all") == 0) {
+		for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+			report(attempts[i].name, attempts[i].run());
+		return 0;
+	}
 	t.attempt = find(slash + 1);
 	if (t.attempt < 0)
 		return 99;

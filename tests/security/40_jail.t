@@ -9,7 +9,7 @@
 probe=$(dirname "$MAYFLY")/probe/jail_probe
 [ -x "$probe" ] || skip_all "the probe is not built (make check does)"
 here=$(dirname "$MAYFLY")
-jail=${JAIL_MODE:-full}
+jail=full
 
 # Attempts that a table alone has to stop: they reach nothing outside the process.
 only_table="socket-netlink unshare fork userfaultfd io-uring keyctl perf mmap-exec mprotect-exec shm memfd rlimit prctl x32 i386"
@@ -56,31 +56,57 @@ done
 diag "the kernel refuses this caller anyway: ${refused:-nothing}"
 yes_if "most attempts work without a jail" [ "$(wc -w <<<"${refused:-}")" -lt 50 ]
 
-# check PROCESS TABLE EXPECTED-OK EXPECTED-ERRNO: all attempts; prints what was not stopped as wanted
-check_all() {
+# judge ATTEMPT MAY-WORK MAY-FAIL: adds to $bad what was not stopped as wanted. Nobody has a
+# directory to leave but fs, so for the others escape-fds has nothing to try.
+judge() {
+	case $got in
+	ok) listed "$1" "$2" || bad="$bad $1:worked" ;;
+	"seccomp "*) ;;
+	[A-Z]*) [ "$3" = all ] || listed "$1" "$3 escape-fds" || bad="$bad $1:$got" ;;
+	*) bad="$bad $1:($got)" ;;
+	esac
+}
+# Under a table each attempt takes a machine of its own, because most end it.
+check_table() { # PROCESS TABLE MAY-WORK MAY-FAIL ATTEMPT...
 	local process=$1 table=$2 may_work=$3 may_fail=$4 a bad=""
-	for a in "${attempts[@]}"; do
+	shift 4
+	for a; do
 		try "$table" "$a"
-		case $got in
-		ok) listed "$a" "$may_work" || bad="$bad $a:worked" ;;
-		"seccomp "*) ;;
-		[A-Z]*) [ "$may_fail" = all ] || listed "$a" "$may_fail" || bad="$bad $a:$got" ;;
-		*) bad="$bad $a:($got)" ;;
-		esac
+		judge "$a" "$may_work" "$may_fail"
 	done
-	is "$bad" "" "$process, table $table: every one of ${#attempts[@]} attempts is stopped as it should be"
+	is "$bad" "" "$process, table $table: every one of $# attempts is stopped as it should be"
+}
+check_without_table() { # PROCESS
+	local a bad=""
+	try none all
+	for a in "${attempts[@]}"; do
+		got=$(sed -n "s/.*probe: $a: \([A-Za-z0-9]*\).*/\1/p" "$T/err" | head -n 1)
+		judge "$a" "$only_table ${2:-}" all
+	done
+	is "$bad" "" "$1 ($jail), before its table: the other layers stop what they are for, of ${#attempts[@]} attempts"
 }
 
+some="open-file see-process socket-unix mount fork exec bpf io-uring mmap-exec i386"
 place mayfly-vmm
-check_all vmm none "$only_table" all
-check_all vmm "vmm-$MAYFLY_ENGINE" "" ""
-check_all vmm "fsdev-$MAYFLY_ENGINE" "" escape-fds
-[ "$MAYFLY_ENGINE" = tcg ] || check_all vmm vcpu-kvm "" ""
+check_without_table vmm
+check_table vmm "vmm-$MAYFLY_ENGINE" "" "" "${attempts[@]}"
+# Which of the calls a table lacks is known from its rows (test_seccomp); here it is about threads.
+# shellcheck disable=SC2086
+check_table vmm "fsdev-$MAYFLY_ENGINE" "" "" $some
+# shellcheck disable=SC2086
+[ "$MAYFLY_ENGINE" = tcg ] || check_table vmm vcpu-kvm "" "" $some
 place mayfly-fs
-check_all fs none "$only_table" all
-check_all fs fs "" "open-file open-dev open-proc walk-up escape-fds list-root"
+check_without_table fs
+check_table fs fs "" "open-file open-dev open-proc walk-up list-root" "${attempts[@]}"
 if [ "$MAYFLY_ENGINE" = tcg ]; then
 	place qemu-system-x86_64
-	check_all qemu none "mmap-exec mprotect-exec memfd list-root" all
+	check_table qemu none "mmap-exec mprotect-exec memfd list-root" all "${attempts[@]}"
 fi
+# Without namespaces: signals go to those of the same id, which is nobody, or are Landlock's affair
+# from version 6 on. What a share shows, fs may open.
+jail=reduced
+place mayfly-vmm
+check_without_table vmm signal-all
+place mayfly-fs
+check_without_table fs "signal-all open-file"
 done_testing
