@@ -25,33 +25,47 @@ int caps_close(void)
 	return prctl(PR_SET_SECUREBITS, SECURE, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static int set_to(const cap_value_t *keep, int n)
+/* Of the capabilities listed, those that this process has. */
+static int keep_of(cap_t to, cap_flag_t set, const cap_value_t *list, size_t n, cap_t now)
 {
-	cap_t none = cap_init();
-	int ret = none ? 0 : -ENOMEM;
-	if (ret == 0 && n > 0 &&
-	    (cap_set_flag(none, CAP_PERMITTED, n, keep, CAP_SET) < 0 ||
-	     cap_set_flag(none, CAP_EFFECTIVE, n, keep, CAP_SET) < 0))
+	for (size_t i = 0; i < n; i++) {
+		cap_flag_value_t has = CAP_CLEAR;
+		if (cap_get_flag(now, list[i], CAP_PERMITTED, &has) < 0 ||
+		    (has == CAP_SET && cap_set_flag(to, set, 1, &list[i], CAP_SET) < 0))
+			return -errno;
+	}
+	return 0;
+}
+
+static int set_to(const cap_value_t *permitted, size_t n_permitted, size_t n_effective)
+{
+	cap_t now = cap_get_proc();
+	cap_t to = cap_init();
+	int ret = now && to ? 0 : -ENOMEM;
+	if (ret == 0)
+		ret = keep_of(to, CAP_PERMITTED, permitted, n_permitted, now);
+	if (ret == 0)
+		ret = keep_of(to, CAP_EFFECTIVE, permitted, n_effective, now);
+	if (ret == 0 && cap_set_proc(to) < 0)
 		ret = -errno;
-	if (ret == 0 && cap_set_proc(none) < 0)
-		ret = -errno;
-	cap_free(none);
+	cap_free(to);
+	cap_free(now);
 	return ret;
 }
 
 int caps_drop(void)
 {
-	return set_to(NULL, 0);
+	return set_to(NULL, 0, 0);
 }
 
-int caps_keep_kill(void)
+static const cap_value_t supervisors[] = {CAP_KILL, CAP_DAC_OVERRIDE};
+
+int caps_supervise(void)
 {
-	static const cap_value_t keep[] = {CAP_KILL};
-	cap_flag_value_t has = CAP_CLEAR;
-	cap_t now = cap_get_proc();
-	if (!now)
-		return -errno;
-	cap_get_flag(now, CAP_KILL, CAP_PERMITTED, &has);
-	cap_free(now);
-	return set_to(keep, has == CAP_SET ? 1 : 0);
+	return set_to(supervisors, 2, 1);
+}
+
+int caps_clean_up(void)
+{
+	return set_to(supervisors, 2, 2);
 }

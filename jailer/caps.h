@@ -14,7 +14,14 @@ int caps_close(void);
 /* caps_drop() - effective, permitted and inheritable, all of them; 0 or -errno. */
 int caps_drop(void);
 
-/* caps_keep_kill() - the supervisor's: nothing but the right to end its processes; 0 or -errno. */
-int caps_keep_kill(void);
+/*
+ * caps_supervise() - what a supervisor keeps: the right to end its processes, and, not in effect,
+ * that to remove a cgroup, because cgroup file systems have root directories that even root may not
+ * write to without it. Returns 0 or -errno.
+ */
+int caps_supervise(void);
+
+/* caps_clean_up() - both in effect: the processes are gone; 0 or -errno. */
+int caps_clean_up(void);
 
 #endif

@@ -482,5 +482,5 @@ int jail_seal(struct jail *j)
 	if (j->mode == MAYFLY__JAIL_MODE__JAIL_NONE)
 		return 0;
 	int ret = j->mode == MAYFLY__JAIL_MODE__JAIL_FULL ? root_drop_proc() : 0;
-	return ret < 0 ? ret : caps_keep_kill();
+	return ret < 0 ? ret : caps_supervise();
 }

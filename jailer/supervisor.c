@@ -6,7 +6,7 @@
 // QEMU runs, one makes a forbidden system call, or the owner goes or closes its side, all are
 // killed at once. Then the cgroup and the state directory are removed and the owner told. If this
 // process is killed itself, the processes get SIGKILL from the kernel (jail.c) and the owner
-// removes the rest. Once the processes run, this one keeps no capability but CAP_KILL.
+// removes the rest. Once the processes run, this one has no capability in effect but CAP_KILL.
 #include "supervisor.h"
 
 #include "base/checked.h"
@@ -14,6 +14,7 @@
 #include "base/evloop.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "caps.h"
 #include "cgroup.h"
 #include "idrange.h"
 #include "jail.h"
@@ -373,8 +374,9 @@ static void supervise(struct supervisor *s)
 
 int supervisor_run(const Mayfly__JailConfig *cfg, struct err *e)
 {
-	struct supervisor s = {
-		.cfg = cfg, .dir = {.dir_fd = -1, .lock_fd = -1}, .id = {.lock_fd = -1, .dir_fd = -1}};
+	struct supervisor s = {.cfg = cfg,
+			       .dir = {.dir_fd = -1, .lock_fd = -1},
+			       .id = {.lock_fd = -1, .dir_fd = -1}};
 	Mayfly__JailEvent ev = MAYFLY__JAIL_EVENT__INIT;
 	int ret = evloop_init(&s.loop);
 	if (ret == 0)
@@ -398,7 +400,8 @@ int supervisor_run(const Mayfly__JailConfig *cfg, struct err *e)
 	for (size_t i = 0; i < s.n; i++)
 		link_close(&s.child[i].link);
 	notify_close(&s.notify);
-	cgroup_remove(&s.cgroup);
+	if (caps_clean_up() < 0 || cgroup_remove(&s.cgroup) < 0)
+		log_warn("can't remove the machine's cgroup; 'mayfly gc' will");
 	cgroup_close(&s.cgroup);
 	idrange_release(&s.id);
 	jail_free(&s.jail);

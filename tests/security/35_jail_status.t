@@ -78,7 +78,8 @@ if is_root; then
 	isnt "${vmm_uid%% *}" 0 "the VMM has an id of its own"
 	[ "$MAYFLY_ENGINE" = kvm ] || is "$(values "$pid_qemu" Uid)" "$vmm_uid" "and QEMU the same"
 	is "$(values "$pid_fs" Uid)" "0 0 0 0" "fs keeps the caller's"
-	is "$(values "$sup" CapEff);$(values "$sup" CapPrm)" "0000000000000020;0000000000000020" "the supervisor keeps CAP_KILL alone"
+	is "$(values "$sup" CapEff);$(values "$sup" CapPrm)" "0000000000000020;0000000000000022" \
+		"of the supervisor's capabilities CAP_KILL is in effect, CAP_DAC_OVERRIDE is kept for the cgroup"
 else
 	is "$(values "$pid_vmm" Uid)" "$(id -u) $(id -u) $(id -u) $(id -u)" "the VMM runs as the caller, in a user namespace"
 fi
