@@ -251,6 +251,7 @@ soak: deps
 
 bench: all
 	@tests/bench/bench
+	@[ "$$(id -u)" -ne 0 ] || tests/bench/jails
 
 rig: all $(BUILD)/rig/vmlinux
 	@tests/rig/shell
@@ -290,7 +291,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
 	rm -rf $(LIBDIR)
 	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-boot.1 \
-		$(MANDIR)/man1/mayfly-doctor.1 \
+		$(MANDIR)/man1/mayfly-doctor.1 $(MANDIR)/man1/mayfly-gc.1 \
 		$(MANDIR)/man8/mayfly-jailer.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly

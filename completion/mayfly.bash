@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# mayfly.bash - completion for bash: mayfly run|boot|doctor|gc|version|help
+# mayfly.bash - completion for bash: mayfly run|boot|doctor|gc|version|help, mayfly-jailer
 # shellcheck shell=bash disable=SC2207
 
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --rootfs --kernel --init --hostname --user -u --status-fd'
+	--share --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
-	--protocol --status-fd'
+	--protocol --jail --uid-range --status-fd'
+_mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
+	--uid-range'
 
 # Index of the command that the machine is to run, or nothing while options are being typed.
 _mayfly_run_command() {
@@ -44,15 +46,20 @@ _mayfly_value() {
 	--share | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
 	--rootfs | --workdir | -w) _mayfly_files -d ;;
 	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
-	--hostname | --status-fd | --append | -a) ;;
+	--jail) COMPREPLY=($(compgen -W 'full reduced' -- "$cur")) ;;
+	--tree | --file) _mayfly_files -f ;;
+	--table)
+		COMPREPLY=($(compgen -W 'vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg fs qemu' -- "$cur"))
+		;;
+	--hostname | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
 	*) return 1 ;;
 	esac
 }
 
 _mayfly_run() {
 	local at options before=$prev
-	options="${_mayfly_run_valued} --no-cwd --console --timings --trace-exits --verbose -v --help -h
-		--"
+	options="${_mayfly_run_valued} --no-cwd --console --no-jail --timings --trace-exits --verbose -v
+		--help -h --"
 	at=$(_mayfly_run_command)
 	if [[ $at ]]; then
 		if ((at == COMP_CWORD)); then
@@ -81,8 +88,8 @@ _mayfly_boot() {
 	if [[ " ${_mayfly_boot_valued//[[:space:]]/ } " == *" $before "* ]]; then
 		_mayfly_value "$before" && return
 	fi
-	COMPREPLY=($(compgen -W "${_mayfly_boot_valued} --trace-exits --timings --verbose -v --help -h" \
-		-- "$cur"))
+	COMPREPLY=($(compgen -W "${_mayfly_boot_valued} --no-jail --trace-exits --timings --verbose -v
+		--help -h" -- "$cur"))
 }
 
 _mayfly() {
@@ -100,4 +107,22 @@ _mayfly() {
 	esac
 }
 
+_mayfly_jailer() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i before
+	COMPREPLY=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -- ]] || continue
+		_mayfly_files -c -f
+		return
+	done
+	before=$prev
+	[[ $cur == = ]] && cur=''
+	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+	if [[ " ${_mayfly_jailer_valued//[[:space:]]/ } " == *" $before "* ]]; then
+		_mayfly_value "$before" && return
+	fi
+	COMPREPLY=($(compgen -W "${_mayfly_jailer_valued} --keep-id --verbose -v --help -h --" -- "$cur"))
+}
+
 complete -F _mayfly mayfly
+complete -F _mayfly_jailer mayfly-jailer

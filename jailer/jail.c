@@ -19,6 +19,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -376,7 +377,10 @@ static int wait_for_exec(int fd, const char *name, int *listener, struct err *e)
 		if (n != sizeof(w))
 			return err_set(e, EIO, "%s: its start failed without a word", name);
 		w.step[sizeof(w.step) - 1] = '\0';
-		return err_errno(e, w.code, "can't start %s (%s)", name, w.step);
+		bool hint = w.code == ENOENT && strcmp(w.step, "exec") == 0;
+		return err_errno(e, w.code, "can't start %s (%s%s)", name, w.step,
+				 hint ? ": a script, or what it is loaded by is not in its root"
+				      : "");
 	}
 }
 

@@ -39,6 +39,8 @@ static int serve(struct link *l, const struct jail_link_request *req, int fd)
 		l->complete = strcmp(req->label, "main") == 0;
 		return notify_add(l->notify, steal_fd(&listener), l->process, req->label);
 	}
+	if (!l->dials)
+		return -EPROTO;
 	AUTO_CLOSE int sock = dial(req->port);
 	return jail_link_answer(l->src.fd, sock);
 }
@@ -62,10 +64,10 @@ static void on_request(struct evsource *src, uint32_t events)
 		link_close(l);
 }
 
-int link_start(struct link *l, struct evloop *loop, int fd, const char *process,
+int link_start(struct link *l, struct evloop *loop, int fd, const char *process, bool dials,
 	       struct notify *notify)
 {
-	*l = (struct link){.loop = loop, .notify = notify, .process = process};
+	*l = (struct link){.loop = loop, .notify = notify, .process = process, .dials = dials};
 	l->src = (struct evsource){.fd = fd, .fn = on_request, .arg = l};
 	int ret = io_set_nonblock(fd, 1);
 	if (ret == 0)

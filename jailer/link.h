@@ -13,6 +13,7 @@ struct link {
 	struct evloop *loop;
 	struct notify *notify;
 	const char *process;
+	bool dials;
 	unsigned dropped; /* requests that broke the rules */
 	bool complete;	  /* every thread's listener is here */
 };
@@ -23,9 +24,10 @@ struct link {
  * machine's, where no process of the machine can put anything.
  * @fd: belongs to the link from here on
  * @process: lives longer than the link
+ * @dials: whether it may ask for connections
  * Returns 0 or -errno.
  */
-int link_start(struct link *l, struct evloop *loop, int fd, const char *process,
+int link_start(struct link *l, struct evloop *loop, int fd, const char *process, bool dials,
 	       struct notify *notify);
 
 /* link_close() - again is harmless. */

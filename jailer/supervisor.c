@@ -229,7 +229,7 @@ static int watch_child(struct supervisor *s, struct child *c, int listener, stru
 	else if (listener >= 0)
 		close(listener);
 	if (ret == 0 && p->link_fd > 0)
-		ret = link_start(&c->link, &s->loop, p->link_fd, p->name, &s->notify);
+		ret = link_start(&c->link, &s->loop, p->link_fd, p->name, p->dials, &s->notify);
 	return ret < 0 ? err_errno(e, -ret, "can't watch %s", p->name) : 0;
 }
 

@@ -269,6 +269,7 @@ static int make_vmm(struct launch *l, const struct vm_config *c, const struct wi
 	struct proc *p = &l->proc[MACHINE_VMM];
 	proc_init(l, MACHINE_VMM, exec_fd);
 	p->p.own_ids = true;
+	p->p.dials = true;
 	vc.seccomp = jailed(c);
 	vc.link_fd = make_link(l, p, e);
 	if (vc.link_fd < 0)

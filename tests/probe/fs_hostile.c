@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0
+// fs_hostile.c - stands where mayfly-vmm would, and asks the real mayfly-fs in its jail for too
+// much
+//
+// Compiled by the script that uses it, alone: it speaks the messages of runtime/fs/fs_wire.h by
+// itself. The share has "mayfly-mark"; whatever holds "OUTSIDE" must never be seen. Says lines
+// "fsx: NAME: ok" or "fsx: NAME: what was wrong".
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BODY_MAX (64u << 10)
+#define WAIT_MS 5000
+#define RACE_MS 4000
+#define FS_SERVER_FIELD 5 /* VmmConfig.fs_server_fd */
+
+struct wire {
+	uint32_t len, room;
+	uint64_t tag;
+};
+
+static struct {
+	int sock;
+	uint64_t tag;
+	struct {
+		struct wire w;
+		struct fuse_in_header in;
+		uint8_t body[BODY_MAX];
+	} req;
+	struct {
+		struct wire w;
+		struct fuse_out_header out;
+		uint8_t body[BODY_MAX + 4096];
+	} rep;
+	int fd; /* that came with the last answer */
+	uint64_t share;
+	char wrong[200];
+} t;
+
+static void wrong(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	if (!t.wrong[0])
+		vsnprintf(t.wrong, sizeof(t.wrong), fmt, ap);
+	va_end(ap);
+}
+
+static void report(const char *name)
+{
+	dprintf(2, "fsx: %s: %s\n", name, t.wrong[0] ? t.wrong : "ok");
+	t.wrong[0] = '\0';
+}
+
+static _Noreturn void dead(const char *why)
+{
+	dprintf(2, "fsx: server: %s (errno %d)\n", why, errno);
+	_exit(1);
+}
+
+/* One message with its descriptor; 0: none within ms. */
+static size_t receive(int ms)
+{
+	union {
+		struct cmsghdr c;
+		char room[CMSG_SPACE(4 * sizeof(int))];
+	} ctl;
+	struct iovec iov = {&t.rep, sizeof(t.rep)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl};
+	struct pollfd p = {.fd = t.sock, .events = POLLIN};
+	m.msg_controllen = sizeof(ctl);
+	if (t.fd >= 0)
+		close(t.fd);
+	t.fd = -1;
+	if (poll(&p, 1, ms) != 1)
+		return 0;
+	ssize_t n = recvmsg(t.sock, &m, MSG_DONTWAIT);
+	if (n <= 0)
+		dead("it is gone");
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_type == SCM_RIGHTS)
+			memcpy(&t.fd, CMSG_DATA(c), sizeof(int));
+	return (size_t)n;
+}
+
+static void send_request(uint32_t opcode, uint64_t node, size_t len)
+{
+	t.req.w = (struct wire){(uint32_t)(sizeof(t.req) - BODY_MAX + len), 65536, ++t.tag};
+	t.req.in = (struct fuse_in_header){.len = (uint32_t)(sizeof(t.req.in) + len),
+					   .opcode = opcode,
+					   .unique = t.tag,
+					   .nodeid = node};
+	if (send(t.sock, &t.req, t.req.w.len, MSG_NOSIGNAL) < 0 && errno != EMSGSIZE)
+		dead("it takes nothing more");
+}
+
+/* Returns the bytes behind the answer's header, or its negative error. */
+static int call(uint32_t opcode, uint64_t node, const void *arg, size_t len)
+{
+	memcpy(t.req.body, arg, len);
+	send_request(opcode, node, len);
+	for (;;) {
+		size_t n = receive(WAIT_MS);
+		if (n == 0)
+			dead("no answer");
+		if (t.rep.w.tag != t.tag)
+			continue;
+		if (n < sizeof(t.rep.w) + sizeof(t.rep.out))
+			dead("a short answer");
+		return t.rep.out.error < 0 ? t.rep.out.error
+					   : (int)(n - sizeof(t.rep.w) - sizeof(t.rep.out));
+	}
+}
+
+static int lookup_raw(uint64_t dir, const void *name, size_t len, struct fuse_entry_out *e)
+{
+	memset(e, 0, sizeof(*e));
+	int ret = call(FUSE_LOOKUP, dir, name, len);
+	if (ret >= (int)sizeof(*e))
+		memcpy(e, t.rep.body, sizeof(*e));
+	/* Node 0 is a missing name that may be remembered. */
+	return ret < 0 ? ret : e->nodeid == 0 ? -ENOENT : 0;
+}
+
+static int lookup(uint64_t dir, const char *name, struct fuse_entry_out *e)
+{
+	return lookup_raw(dir, name, strlen(name) + 1, e);
+}
+
+/* What was opened is open for reading alone, and of the share. */
+static void check_opened(const char *what)
+{
+	char buf[64] = "";
+	if (t.fd < 0)
+		return;
+	int flags = fcntl(t.fd, F_GETFL);
+	struct stat st;
+	if (fstat(t.fd, &st) == 0 && !S_ISREG(st.st_mode))
+		wrong("%s gave what is no file, mode %o", what, st.st_mode);
+	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH))
+		wrong("%s gave a descriptor with flags %x", what, flags);
+	if (pread(t.fd, buf, sizeof(buf) - 1, 0) > 0 && strstr(buf, "OUTSIDE"))
+		wrong("%s gave a file outside", what);
+}
+
+static int open_node(uint64_t node, uint32_t flags, const char *what)
+{
+	struct fuse_open_in in = {.flags = flags};
+	int ret = call(FUSE_OPEN, node, &in, sizeof(in));
+	check_opened(what);
+	return ret;
+}
+
+static uint64_t open_dir(uint64_t node)
+{
+	struct fuse_open_in in = {0};
+	struct fuse_open_out out = {0};
+	if (call(FUSE_OPENDIR, node, &in, sizeof(in)) >= (int)sizeof(out))
+		memcpy(&out, t.rep.body, sizeof(out));
+	return out.fh;
+}
+
+/* ---- finding the share ---- */
+
+static bool find_share(uint64_t node, unsigned depth)
+{
+	struct fuse_entry_out e;
+	if (lookup(node, "mayfly-mark", &e) == 0) {
+		t.share = node;
+		return true;
+	}
+	if (depth == 0)
+		return false;
+	struct fuse_read_in in = {.fh = open_dir(node), .size = 32768};
+	int n = call(FUSE_READDIR, node, &in, sizeof(in));
+	static uint8_t list[4][32768];
+	if (n <= 0 || n > 32768)
+		return false;
+	memcpy(list[depth], t.rep.body, (size_t)n);
+	for (int at = 0; at + (int)(offsetof(struct fuse_dirent, name)) < n;) {
+		struct fuse_dirent d;
+		char name[256] = "";
+		memcpy(&d, list[depth] + at, (offsetof(struct fuse_dirent, name)));
+		memcpy(name, list[depth] + at + (offsetof(struct fuse_dirent, name)),
+		       d.namelen & 255);
+		at += (int)(((offsetof(struct fuse_dirent, name)) + d.namelen + 7) & ~7u);
+		if (name[0] != '.' && lookup(node, name, &e) == 0 && S_ISDIR(e.attr.mode) &&
+		    find_share(e.nodeid, depth - 1))
+			return true;
+	}
+	return false;
+}
+
+/* ---- what is tried ---- */
+
+static void names(void)
+{
+	static const char *const bad[] = {
+		"..",	  "../outside", "../outside/inner", "/",	 "/etc/passwd",
+		"//",	  "",		"sub/deep",	    "sub/../..", "file/",
+		"./file", "up/outside", "link/x",	    "sub/",	 "/proc/self/root",
+	};
+	static const char inner_nul[] = "file\0/../x";
+	char big[BODY_MAX];
+	struct fuse_entry_out e;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (lookup(t.share, bad[i], &e) == 0)
+			wrong("LOOKUP '%s' found node %llu", bad[i], (unsigned long long)e.nodeid);
+	struct fuse_entry_out self;
+	if (lookup(t.share, ".", &e) == 0 && lookup(1, ".", &self) == 0 &&
+	    e.attr.ino == self.attr.ino)
+		wrong("LOOKUP '.' gave the root");
+	if (lookup_raw(t.share, inner_nul, sizeof(inner_nul), &e) == 0)
+		wrong("a NUL inside a name was passed over");
+	if (lookup_raw(t.share, "file", 4, &e) == 0)
+		wrong("a name without an end was taken");
+	if (lookup_raw(t.share, "file", 0, &e) == 0)
+		wrong("no name was taken");
+	for (size_t len = 255; len < sizeof(big) - 64; len = len * 2 + 1) {
+		memset(big, 'a', sizeof(big));
+		for (size_t i = 0; i + 3 < len; i += 3)
+			memcpy(big + i, "../", 3);
+		big[len] = '\0';
+		if (lookup_raw(t.share, big, len + 1, &e) == 0)
+			wrong("LOOKUP of %zu bytes found something", len);
+	}
+	/* Names in places that are no directories. */
+	static const char *const places[] = {"file", "link", "up", "abs", "fifo"};
+	for (size_t i = 0; i < 5; i++) {
+		struct fuse_entry_out in;
+		if (lookup(t.share, places[i], &in) < 0)
+			continue;
+		if (lookup(in.nodeid, "inner", &e) == 0 || lookup(in.nodeid, "passwd", &e) == 0 ||
+		    lookup(in.nodeid, "..", &e) == 0)
+			wrong("LOOKUP below '%s' found something", places[i]);
+		if (!S_ISREG(in.attr.mode) && open_node(in.nodeid, 0, places[i]) >= 0)
+			wrong("'%s' was opened", places[i]);
+		if (open_dir(in.nodeid) != 0)
+			wrong("'%s' was opened as a directory", places[i]);
+	}
+	if (lookup(t.share, "file", &e) < 0 || open_node(e.nodeid, 0, "file") < 0 || t.fd < 0)
+		wrong("the honest way does not work");
+}
+
+static void flags(void)
+{
+	static const uint32_t bad[] = {O_WRONLY,
+				       O_RDWR,
+				       O_RDWR | O_TRUNC,
+				       O_CREAT | O_RDWR,
+				       O_PATH,
+				       3,
+				       O_TMPFILE | O_RDWR,
+				       O_APPEND | O_WRONLY,
+				       O_DIRECTORY,
+				       ~0u,
+				       O_TRUNC};
+	struct fuse_entry_out e;
+	if (lookup(t.share, "file", &e) < 0)
+		wrong("no file");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		open_node(e.nodeid, bad[i], "OPEN with odd flags");
+}
+
+static uint64_t random_u64(void)
+{
+	static uint64_t x = 88172645463325252ull;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x;
+}
+
+static void one_forged(uint64_t node)
+{
+	struct fuse_entry_out e;
+	struct fuse_getattr_in ga = {0};
+	struct fuse_read_in rd = {.fh = node, .offset = node, .size = 4096};
+	call(FUSE_GETATTR, node, &ga, sizeof(ga));
+	open_node(node, 0, "a forged node");
+	if (lookup(node, "only-outside", &e) == 0 || lookup(node, "..", &e) == 0)
+		wrong("node %llx leads outside", (unsigned long long)node);
+	call(FUSE_READDIR, node, &rd, sizeof(rd));
+	call(FUSE_READLINK, node, NULL, 0);
+}
+
+static void forged(void)
+{
+	for (uint64_t n = 0; n < 1500; n++)
+		one_forged(n);
+	for (unsigned bit = 0; bit < 64; bit++)
+		one_forged(t.share ^ 1ull << bit);
+	for (unsigned i = 0; i < 1500; i++)
+		one_forged(random_u64());
+	one_forged(~0ull);
+}
+
+static void offsets(void)
+{
+	static const uint64_t off[] = {1,	   1ull << 31, 1ull << 32, (1ull << 63) - 1,
+				       1ull << 63, ~0ull};
+	static const uint32_t size[] = {0, 1, 23, 65535, 1u << 20, 1u << 31, ~0u};
+	uint64_t fh = open_dir(t.share);
+	for (size_t i = 0; i < 6; i++)
+		for (size_t k = 0; k < 7; k++) {
+			struct fuse_read_in in = {.fh = fh, .offset = off[i], .size = size[k]};
+			call(FUSE_READDIR, t.share, &in, sizeof(in));
+			call(FUSE_READDIRPLUS, t.share, &in, sizeof(in));
+			in.fh = off[i];
+			call(FUSE_READDIR, t.share, &in, sizeof(in));
+			call(FUSE_READ, t.share, &in, sizeof(in));
+			struct fuse_lseek_in ls = {.fh = fh, .offset = off[i], .whence = size[k]};
+			call(FUSE_LSEEK, t.share, &ls, sizeof(ls));
+		}
+}
+
+/* The script compares the tree with what it was. */
+static void changes(void)
+{
+	static const uint32_t ops[] = {
+		FUSE_SETATTR,	  FUSE_SYMLINK,		FUSE_MKNOD,  FUSE_MKDIR, FUSE_UNLINK,
+		FUSE_RMDIR,	  FUSE_RENAME,		FUSE_LINK,   FUSE_WRITE, FUSE_SETXATTR,
+		FUSE_REMOVEXATTR, FUSE_SETLK,		FUSE_CREATE, FUSE_IOCTL, FUSE_FALLOCATE,
+		FUSE_RENAME2,	  FUSE_COPY_FILE_RANGE, 51,	     52};
+	struct fuse_entry_out e = {0};
+	lookup(t.share, "file", &e);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		for (unsigned k = 0; k < 4; k++) {
+			static uint8_t arg[128];
+			uint64_t target = k & 1 ? e.nodeid : t.share;
+			memset(arg, k & 2 ? 0xff : 0, sizeof(arg));
+			for (size_t len = 0; len <= 112; len += 8) {
+				memcpy(arg + len, "file\0new", 9);
+				if (call(ops[i], target, arg, len + 9) >= 0)
+					wrong("operation %u was done", ops[i]);
+				memset(arg + len, 0, 8);
+			}
+		}
+}
+
+/* ---- somebody on the host swaps names all the time ---- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void race(void)
+{
+	unsigned inside = 0;
+	unsigned links = 0;
+	unsigned gone = 0;
+	for (uint64_t end = now_ms() + RACE_MS; now_ms() < end;) {
+		struct fuse_entry_out dir, e;
+		if (lookup(t.share, "swap", &dir) < 0) {
+			gone++;
+			continue;
+		}
+		if (S_ISLNK(dir.attr.mode))
+			links++;
+		if (lookup(dir.nodeid, "only-outside", &e) == 0)
+			wrong("a name outside was found through a swapped directory");
+		if (lookup(dir.nodeid, "inner", &e) == 0) {
+			if (e.attr.size == 999)
+				wrong("the attributes of a file outside were seen");
+			if (open_node(e.nodeid, 0, "a swapped directory") >= 0)
+				inside++;
+		}
+		struct fuse_read_in in = {.fh = open_dir(dir.nodeid), .size = 8192};
+		if (in.fh) {
+			int n = call(FUSE_READDIRPLUS, dir.nodeid, &in, sizeof(in));
+			if (n > 0 && memmem(t.rep.body, (size_t)n, "only-outside", 12))
+				wrong("a directory outside was listed");
+			struct fuse_release_in re = {.fh = in.fh};
+			call(FUSE_RELEASEDIR, dir.nodeid, &re, sizeof(re));
+		}
+		if (lookup(t.share, "swapfile", &e) == 0)
+			open_node(e.nodeid, 0, "a swapped file");
+		if (lookup(t.share, "mover", &dir) == 0 && lookup(dir.nodeid, "kept", &e) == 0)
+			open_node(e.nodeid, 0, "a moved directory");
+	}
+	dprintf(2, "fsx: met: %u files, %u links, %u gaps\n", inside, links, gone);
+	if (inside == 0)
+		wrong("not one file was opened");
+	if (links == 0)
+		wrong("nobody swapped anything");
+}
+
+/* Well-formed outside, anything inside; answers are thrown away. */
+static void noise(void)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		size_t len = random_u64() % 200;
+		for (size_t k = 0; k < len; k++)
+			t.req.body[k] = (uint8_t)random_u64();
+		uint32_t op = (uint32_t)(random_u64() % 60);
+		/* Forgetting the root is allowed; looking at it afterwards is what comes next. */
+		send_request(op, random_u64() % 64 ? random_u64() % 40 : random_u64(), len);
+		while (receive(0) > 0)
+			check_opened("noise");
+	}
+	struct fuse_getattr_in ga = {0};
+	if (call(FUSE_GETATTR, 1, &ga, sizeof(ga)) < 0)
+		wrong("the root is gone");
+}
+
+static int server_of(int argc, char **argv)
+{
+	static uint8_t b[1 << 20];
+	if (argc != 3)
+		return -1;
+	ssize_t n = pread(atoi(argv[2]), b, sizeof(b), 0);
+	for (ssize_t at = 0; at < n;) {
+		uint64_t v[2] = {0, 0};
+		for (unsigned i = 0; i < 2; i++) {
+			unsigned shift = 0;
+			do
+				v[i] |= (uint64_t)(b[at] & 127) << shift, shift += 7;
+			while ((b[at++] & 128) && at < n);
+		}
+		if ((v[0] & 7) == 2)
+			at += (ssize_t)v[1];
+		else if ((v[0] & 7) != 0)
+			return -1;
+		else if (v[0] >> 3 == FS_SERVER_FIELD)
+			return (int)v[1];
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct fuse_init_in init = {.major = 7, .minor = 38, .flags = ~0u};
+	t.fd = -1;
+	t.sock = server_of(argc, argv);
+	if (t.sock < 3)
+		dead("no socket in the description");
+	if (call(FUSE_INIT, 0, &init, sizeof(init)) < 0)
+		dead("no start");
+	if (!find_share(1, 3))
+		dead("no share");
+	names();
+	report("names");
+	flags();
+	report("flags");
+	forged();
+	report("nodes");
+	offsets();
+	report("offsets");
+	changes();
+	report("changes");
+	race();
+	report("race");
+	noise();
+	report("noise");
+	dprintf(2, "fsx: end: ok\n");
+	return 0;
+}
