@@ -25,7 +25,7 @@
 #include <time.h>
 
 #define RECORD "cgroup"
-#define RECORD_MAX (2 * CGROUP_CTLS * PATH_MAX)
+#define RECORD_MAX ((size_t)2 * CGROUP_CTLS * PATH_MAX)
 #define RECORD_LINES (2 * CGROUP_CTLS)
 #define LIST_MAX 4096
 #define PERIOD_US 100000u
@@ -155,9 +155,9 @@ static int limit_memory(const struct cgroup_group *g, uint64_t bytes)
 
 static int limit_cpu(const struct cgroup_group *g, uint32_t permille)
 {
-	char text[48];
 	uint64_t quota = (uint64_t)permille * PERIOD_US / 1000;
 	if (!g->v1) {
+		char text[48];
 		snprintf(text, sizeof(text), "%" PRIu64 " %u", quota, PERIOD_US);
 		return put(g->dir_fd, "cpu.max", text);
 	}

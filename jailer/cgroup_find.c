@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define FIELDS_MAX 32
-#define SELF_CGROUP_MAX (256 * 1024)
-#define MOUNTINFO_MAX (64u * 1024 * 1024)
-#define CHUNK (32 * 1024)
+#define SELF_CGROUP_MAX ((size_t)256 * 1024)
+#define MOUNTINFO_MAX ((size_t)64 * 1024 * 1024)
+#define CHUNK ((size_t)32 * 1024)
 
 static const char *const names[] = {"memory", "pids", "cpu", "io"};
 static const char *const names_v1[] = {"memory", "pids", "cpu", "blkio"};
@@ -66,7 +66,7 @@ void cgroup_find_own(struct cgroup_places *p, const char *self_cgroup, unsigned 
 		size_t before = first ? (size_t)(first + 1 - self_cgroup) : len;
 		const char *path = memchr(self_cgroup + before, ':', len - before);
 		size_t list_len = path ? (size_t)(path - first - 1) : 0;
-		if (path && list_len < sizeof(list)) {
+		if (first && path && list_len < sizeof(list)) {
 			size_t path_len = len - (size_t)(++path - self_cgroup);
 			memcpy(list, first + 1, list_len);
 			unsigned ctls = list_v1(list);

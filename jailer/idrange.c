@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -25,7 +26,7 @@
 #define NAME_MAX_LEN 16
 #define FIRST_MIN 1000u
 #define LAST_MAX 0xfffffffdu
-#define MAP_MAX (64 * 1024)
+#define MAP_MAX ((size_t)64 * 1024)
 /* How often a file may be unlinked by others while we are about to lock it. */
 #define RACES_MAX 64
 #define DIR_LOCK_TRIES 200
@@ -59,6 +60,19 @@ int idrange_parse(const char *text, uint32_t *first, uint32_t *count, struct err
 	return 0;
 }
 
+static bool three_numbers(const char *s, unsigned long long v[3])
+{
+	for (unsigned i = 0; i < 3; i++) {
+		char *end;
+		s += strspn(s, " \t");
+		if (*s < '0' || *s > '9')
+			return false;
+		v[i] = strtoull(s, &end, 10);
+		s = end;
+	}
+	return true;
+}
+
 bool idrange_mapped(const char *map, uint32_t first, uint32_t count)
 {
 	uint64_t next = first;
@@ -68,13 +82,11 @@ bool idrange_mapped(const char *map, uint32_t first, uint32_t count)
 	while (next < end && moved) {
 		moved = false;
 		for (const char *s = map; *s; s += strcspn(s, "\n"), s += *s == '\n') {
-			unsigned long long inside;
-			unsigned long long outside;
-			unsigned long long n;
-			if (sscanf(s, "%llu %llu %llu", &inside, &outside, &n) != 3 ||
-			    n > UINT32_MAX || next < inside || next - inside >= n)
+			unsigned long long v[3]; /* inside, outside, how many */
+			if (!three_numbers(s, v) || v[2] > UINT32_MAX || next < v[0] ||
+			    next - v[0] >= v[2])
 				continue;
-			next = inside + n;
+			next = v[0] + v[2];
 			moved = true;
 		}
 	}

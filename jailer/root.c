@@ -78,11 +78,11 @@ int root_add_tree(struct root *r, const char *path, struct err *e)
 /* The path that a descriptor was opened by, if it leads to the same file in this namespace. */
 static int reopen(int fd, const struct stat *want)
 {
-	char proc[32];
+	char link[32];
 	char path[4096];
 	struct stat st;
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(proc, path, sizeof(path) - 1);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
 	if (n <= 0)
 		return -ENOENT;
 	path[n] = '\0';

@@ -115,8 +115,8 @@ static int set_fd(void *ctx, const char *v, struct err *e)
 {
 	struct single *s = ctx;
 	char text[16];
-	uint64_t to;
-	uint64_t from;
+	uint64_t to = 0;
+	uint64_t from = 0;
 	const char *colon = strchr(v, ':');
 	size_t n = colon ? (size_t)(colon - v) : strlen(v);
 	if (n >= sizeof(text))

@@ -29,7 +29,7 @@ struct vm_config {
 	enum engine engine; /* ENGINE_AUTO until engine_choose() */
 	enum jail_mode jail;
 	uint32_t uid_first, uid_count; /* as root: where machines get their ids; 0: the default */
-	bool boot;	    /* mayfly boot: any kernel, its console on stdio, no agent */
+	bool boot;		       /* mayfly boot: any kernel, its console on stdio, no agent */
 	uint32_t cpus;
 	uint64_t memory;     /* bytes, a multiple of 1 MiB */
 	uint64_t timeout_ns; /* 0: none */

@@ -5,8 +5,8 @@
 // Input: a list of steps, see step(). The device must survive any of them, keep its limits, write
 // nothing outside the buffers given, come to rest, and leave nothing open.
 #include "base/checked.h"
-#include "lib/dial_here.h"
 #include "base/cleanup.h"
+#include "lib/dial_here.h"
 #include "lib/fake_guest.h"
 #include "virtio/vsock.h"
 #include "virtio/vsock_pkt.h"

@@ -56,8 +56,6 @@ static int teardown(void **state)
 	return system(cmd);
 }
 
-/* ---- finding ---- */
-
 static unsigned find(struct cgroup_places *p, const char *self, const char *mounts, unsigned want)
 {
 	char text[4096];
@@ -170,8 +168,6 @@ static void test_find_nonsense(void **state)
 	assert_int_equal(find(&p, list, "1 2 3:4 / /cg rw - cgroup2 x rw", ALL), 0);
 	assert_string_equal(p.place[0].own, "/cg");
 }
-
-/* ---- real groups ---- */
 
 /* The groups as the record names them; the count. */
 static unsigned record(char path[4][512])

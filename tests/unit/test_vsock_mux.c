@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_vsock_mux.c - the CONNECT handshake, and guest ports to Unix sockets
 // links: runtime/virtio/vsock_mux.c
-#include "virtio/vsock_mux.h"
 #include "lib/dial_here.h"
+#include "virtio/vsock_mux.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -303,8 +303,8 @@ static void test_nothing_given(void **state)
 	(void)state;
 	struct vsock_mux *m = NULL;
 	struct vsock_mux_events ev = {on_connect, NULL, NULL};
-	assert_int_equal(vsock_mux_create(&m, &t.loop, -1, -1, &ev, &(struct vsock_dialer){NULL, NULL}),
-			 0);
+	assert_int_equal(
+		vsock_mux_create(&m, &t.loop, -1, -1, &ev, &(struct vsock_dialer){NULL, NULL}), 0);
 	assert_int_equal(vsock_mux_dial(m, 5, 1), -ECONNREFUSED);
 	assert_int_equal(vsock_mux_dial(m, VSOCK_CONTROL_PORT, 1), -ECONNREFUSED);
 	vsock_mux_destroy(m);
