@@ -52,6 +52,7 @@ struct single {
 	char id[STATEDIR_ID_MAX + 1];
 	bool help, verbose, done;
 	int status;
+	int pidfd; /* the program's, -1: it was not started */
 };
 
 static int set_jail(void *ctx, const char *v, struct err *e)
@@ -321,6 +322,17 @@ static void on_event(struct single *s, const Mayfly__JailEvent *ev)
 	}
 }
 
+/* A supervisor that was killed left it to the kernel; its cgroup can go when it is gone. */
+static void end_program(struct single *s)
+{
+	struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
+	if (s->pidfd < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+	poll(&p, 1, END_MS);
+	close_fd(&s->pidfd);
+}
+
 /* Until the supervisor has removed everything and is gone; a signal makes it end the program. */
 static int own(struct single *s, int sock, int signals, pid_t supervisor)
 {
@@ -354,11 +366,15 @@ static int own(struct single *s, int sock, int signals, pid_t supervisor)
 		if (ret <= 0)
 			break;
 		on_event(s, (const Mayfly__JailEvent *)msg);
+		/* The last one that comes with STARTED is the program's. */
+		if (n > 0 && s->pidfd < 0)
+			s->pidfd = steal_fd(&fds[n - 1]);
 		for (size_t i = 0; i < n; i++)
 			close_fd(&fds[i]);
 		protobuf_c_message_free_unpacked(msg, NULL);
 	}
 	waitpid(supervisor, NULL, 0);
+	end_program(s);
 	statedir_sweep(s->cfg.base_dir_fd);
 	return s->status;
 }
@@ -407,6 +423,7 @@ int single_main(int argc, char **argv)
 	int rest = 0;
 	mayfly__jail_config__init(&s.cfg);
 	mayfly__jail_process__init(&s.p);
+	s.pidfd = -1;
 	s.list[0] = &s.p;
 	s.cfg.version = CONFIG_VERSION;
 	s.cfg.process = s.list;

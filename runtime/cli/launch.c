@@ -10,6 +10,7 @@
 #include "cli/machine.h"
 #include "cli/paths.h"
 #include "engine/tcg.h"
+#include "idrange.h"
 #include "jail.h"
 #include "proto/config_io.h"
 #include "proto/limits.h"
@@ -515,8 +516,10 @@ static int make_owner(struct launch *l, struct machine *m, struct err *e)
 	if (m->base_fd < 0)
 		return m->base_fd;
 	unsigned swept = statedir_sweep(m->base_fd);
-	if (swept)
+	if (swept) {
+		idrange_sweep(m->base_fd, NULL);
 		log_info("removed %u directories of machines that were killed", swept);
+	}
 	make_id(m);
 	l->owner_pidfd = own(l, (int)syscall(SYS_pidfd_open, getpid(), 0));
 	if (l->owner_pidfd < 0)

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "idrange.h"
 #include "statedir.h"
 
 #include <errno.h>
@@ -74,13 +75,14 @@ static void kill_and_wait(int pidfd, const char *name)
 
 void machine_finish(struct machine *m)
 {
+	int status = 0;
 	machine_kill(m);
 	if (m->jailer > 0) {
 		if (!wait_pidfd(m->jailer_pidfd, CLEAN_MS)) {
 			log_error("the machine's supervisor does not end, killing it");
 			kill(m->jailer, SIGKILL);
 		}
-		waitpid(m->jailer, NULL, 0);
+		waitpid(m->jailer, &status, 0);
 	}
 	/* A supervisor that was killed left its processes to the kernel and us. */
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++) {
@@ -96,6 +98,8 @@ void machine_finish(struct machine *m)
 	}
 	/* Nobody runs under the machine's id any more. */
 	close_fd(&m->id_fd);
+	if (WIFSIGNALED(status) && m->base_fd >= 0)
+		idrange_sweep(m->base_fd, NULL);
 	for (unsigned i = 0; i < MACHINE_LOGS; i++)
 		close_fd(&m->log[i]);
 	close_fd(&m->jailer_pidfd);

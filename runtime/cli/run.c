@@ -119,6 +119,15 @@ static int watch_signals(struct run *r)
 	return r->signals.fd < 0 ? -errno : evloop_add(&r->loop, &r->signals, EPOLLIN);
 }
 
+static void boot_timed_out(struct run *r)
+{
+	run_machine_ask_where(r);
+	run_end(r, VERDICT_BOOT_TIMEOUT,
+		"the guest was not ready after %.6g s%s%s%s%s (see --boot-timeout, --console)",
+		(double)r->cfg->boot_timeout_ns / 1e9, r->vmm_detail[0] ? ": " : "", r->vmm_detail,
+		r->last_line[0] ? "; its console said last: " : "", r->last_line);
+}
+
 static void check_deadlines(struct run *r, uint64_t now)
 {
 	if (r->deadline_ns && now >= r->deadline_ns) {
@@ -126,13 +135,14 @@ static void check_deadlines(struct run *r, uint64_t now)
 		/* A machine that is dying anyway may still wait for the reader of its output. */
 		if (r->phase == RUN_DYING && r->phase_deadline_ns == 0)
 			r->phase_deadline_ns = now;
+		/* The counts come with the report. */
+		if (r->cfg->trace_exits)
+			run_machine_ask_where(r);
 		run_end(r, VERDICT_TIMEOUT, "timeout: the machine was ended after %.6g s",
 			(double)r->cfg->timeout_ns / 1e9);
 	}
 	if (r->phase == RUN_BOOTING && now >= r->boot_deadline_ns)
-		run_end(r, VERDICT_BOOT_TIMEOUT,
-			"the guest was not ready after %.6g s (see --boot-timeout, --console)",
-			(double)r->cfg->boot_timeout_ns / 1e9);
+		boot_timed_out(r);
 	if (!r->phase_deadline_ns || now < r->phase_deadline_ns)
 		return;
 	if (r->phase == RUN_GOODBYE) {

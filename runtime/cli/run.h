@@ -107,6 +107,12 @@ int run_machine_watch(struct run *r, struct err *e);
 void run_machine_read_report(struct run *r);
 void run_machine_judge(struct run *r);
 
+/*
+ * run_machine_ask_where() - the machine ends and tells where it was; waits for that a moment. What
+ * it said is in vmm_detail, last_line and the counts then.
+ */
+void run_machine_ask_where(struct run *r);
+
 /* run_machine_tell_ready() - the machine notes how many exits there were until now. */
 void run_machine_tell_ready(struct run *r);
 

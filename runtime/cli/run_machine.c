@@ -8,11 +8,14 @@
 #include "proto/config_io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #define NO_WORDS "no message"
+/* For a machine that hangs to say where. */
+#define WHERE_MS 300
 /* mayfly-vmm could not start with what it was given. */
 #define VMM_EXIT_SETUP 2
 
@@ -201,6 +204,17 @@ void run_machine_tell_ready(struct run *r)
 	q.ready = true;
 	if (r->cfg->engine == ENGINE_KVM && r->report.fd >= 0)
 		config_send(r->report.fd, &q.base, NULL, 0);
+}
+
+void run_machine_ask_where(struct run *r)
+{
+	Mayfly__VmmRequest q = MAYFLY__VMM_REQUEST__INIT;
+	q.end = true;
+	if (r->report.fd < 0 || config_send(r->report.fd, &q.base, NULL, 0) < 0)
+		return;
+	struct pollfd p = {.fd = r->report.fd, .events = POLLIN};
+	if (poll(&p, 1, WHERE_MS) > 0)
+		run_machine_read_report(r);
 }
 
 static void on_report(struct evsource *src, uint32_t events)

@@ -169,6 +169,12 @@ static void *thread_main(void *arg)
 		serve(c, &x);
 	}
 	pthread_mutex_lock(&s->lock);
+	/* A machine that is stopped from outside: the first CPU tells where it was. */
+	if (may_run && c->id == 0 && s->end == VCPUS_END_NONE) {
+		char where[VCPU_DETAIL_MAX / 2] = "";
+		s->ops->where(c->cpu, where, sizeof(where));
+		snprintf(s->detail, sizeof(s->detail), "CPU 0 at %s", where);
+	}
 	s->ended++;
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);

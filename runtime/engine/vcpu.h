@@ -85,7 +85,7 @@ struct vcpus {
 	unsigned parked; /* threads that wait in a pause */
 	unsigned ended;	 /* threads that have left their loop */
 	enum vcpus_end end;
-	char detail[VCPU_DETAIL_MAX];
+	char detail[VCPU_DETAIL_MAX]; /* how and where, after vcpus_stop() */
 };
 
 /* vcpus_init() - an empty set; the buses are the caller's and complete. Returns 0 or -errno. */

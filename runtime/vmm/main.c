@@ -131,8 +131,11 @@ static void on_request(struct evsource *src, uint32_t events)
 		evloop_del(&v->loop, src);
 		return;
 	}
-	if (((const Mayfly__VmmRequest *)msg)->ready)
+	const Mayfly__VmmRequest *q = (const Mayfly__VmmRequest *)msg;
+	if (q->ready)
 		engine_of(v->cfg)->ready(v);
+	if (q->end)
+		v->asked = v->loop.stop = true;
 	protobuf_c_message_free_unpacked(msg, NULL);
 }
 

@@ -407,6 +407,10 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 	r->n_exit = m.n_exits;
 	r->end = ends[m.cpus.end];
 	r->detail = m.cpus.detail;
+	if (v->asked && m.cpus.end == VCPUS_END_NONE) {
+		r->end = MAYFLY__VMM_REPORT__END__UNKNOWN;
+		return 0;
+	}
 	return m.cpus.end == VCPUS_END_NONE ? err_set(e, EIO, "a device can't go on") : 0;
 }
 

@@ -76,6 +76,10 @@ static void serial_drain(struct vmm *v)
 
 static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 {
+	if (v->asked) {
+		guest_serial_drain(&v->serial);
+		return 0;
+	}
 	r->end = MAYFLY__VMM_REPORT__END__ENGINE_GONE;
 	serial_drain(v);
 	/* The threads may still be at work; what they say of their end is there if it was first. */

@@ -15,6 +15,14 @@ is "$rc/$(verdict reason)" "124/timeout" "a busy command that ignores signals is
 soon "$ms" 4500 "in time ($ms ms)"
 vm --boot-timeout 50ms -- true
 is "$rc/$(verdict reason)" "125/boot-timeout" "--boot-timeout names itself"
+if [ "$MAYFLY_ENGINE" = kvm ]; then
+	printf '.globl _start\n_start: pause\njmp _start\n' >loop.s
+	gcc -nostdlib -static -Wl,-Ttext=0x1000000,--build-id=none -o loop loop.s
+	vm --kernel loop --boot-timeout "$(scaled 1)s" -- true
+	like "$rc/$(err)" "^125/.*not ready after [0-9]+ s: CPU 0 at RIP 0x10000" "a guest that hangs: the message says where"
+	vm --trace-exits --timeout "$(scaled 2)s" -- sleep 100
+	like "$rc/$(err)" "^124/.*mayfly: total" "the exits of a machine that is over its time are counted"
+fi
 t0=$(now_ms)
 : >"$T/verdict"
 # The reader reads nothing; mayfly's output is stuck.

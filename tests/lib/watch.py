@@ -199,10 +199,10 @@ def state_base():
     return "%s/mayfly-%d" % (os.environ.get("TMPDIR", "/tmp"), os.geteuid())
 
 
-def is_held(path):
+def is_held(path, lock="/lock"):
     """A locked state directory belongs to a machine that lives: somebody else's."""
     try:
-        fd = os.open(path + "/lock", os.O_RDWR)
+        fd = os.open(path + lock, os.O_RDWR)
     except OSError:
         return False
     try:
@@ -247,7 +247,7 @@ def inventory():
         for name in os.listdir(base):
             # The directory of the ids stays; what is in it must not.
             if name == ".ids":
-                items.update("id " + n for n in os.listdir(base + "/.ids") if not is_held(base + "/.ids/" + n))
+                items.update("id " + n for n in os.listdir(base + "/.ids") if not is_held(base + "/.ids/" + n, ""))
             elif not is_held(base + "/" + name):
                 items.add("state " + base + "/" + name)
     for top, dirs, _ in os.walk("/sys/fs/cgroup"):

@@ -45,12 +45,12 @@ user $member "$T/bin/mayfly-jailer" -- ./jailed read "$W/share/../other/file"
 is "$(out)" ENOENT "by no detour"
 
 for jail in full reduced; do
-	run=("$T/bin/mayfly" run --engine "$MAYFLY_ENGINE" --jail $jail --no-cwd --share "$W/share:/data")
+	run=("$T/bin/mayfly" run --engine "$MAYFLY_ENGINE" --jail "$jail" --no-cwd --share "$W/share:/data")
 	# fs opens it either way. In a user namespace it can't tell the guest whose group it is, and the
 	# guest lets its root alone read it.
 	user $member "${run[@]}" -u 0 -- cat /data/file
 	is "$rc/$(out)" "0/of the group" "$jail: in a share fs opens it for the guest"
-	if [ $jail = reduced ]; then
+	if [ "$jail" = reduced ]; then
 		user $member "${run[@]}" -- cat /data/file
 		is "$rc/$(out)" "0/of the group" "$jail: for the same user there, too"
 	fi
