@@ -78,15 +78,15 @@ int root_add_tree(struct root *r, const char *path, struct err *e)
 /* The path that a descriptor was opened by, if it leads to the same file in this namespace. */
 static int reopen(int fd, const struct stat *want)
 {
-	char link[32];
-	char path[4096];
+	char name[32];
+	char target[4096];
 	struct stat st;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(name, target, sizeof(target) - 1);
 	if (n <= 0)
 		return -ENOENT;
-	path[n] = '\0';
-	AUTO_CLOSE int again = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	target[n] = '\0';
+	AUTO_CLOSE int again = open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (again < 0 || fstat(again, &st) < 0 || st.st_dev != want->st_dev ||
 	    st.st_ino != want->st_ino)
 		return -ENOENT;

@@ -17,7 +17,7 @@ struct vmm {
 	struct evsource fs_gone;
 	struct evsource request;
 	struct guest_serial serial;
-	bool asked; /* mayfly wants the machine's end, and the report */
+	bool asked;	  /* mayfly wants the machine's end, and the report */
 	bool link_broken; /* the supervisor did not answer in time */
 };
 
