@@ -146,12 +146,18 @@ static int new_tmpfs(const char *size)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The mount becomes read-only and the root; what was the root is gone for this namespace. */
+/* On top of the root, out of sight: before Linux 6.15 only an attached mount can be mounted on. */
+static int attach(int mount_fd)
+{
+	return move_mount(mount_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* An attached mount becomes read-only and the root; what was the root is gone for this namespace.
+ */
 static int pivot(int mount_fd)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 	if (mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ||
-	    move_mount(mount_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
 	    fchdir(mount_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return -errno;
@@ -165,9 +171,11 @@ int root_leave_host(struct err *e)
 	if (proc < 0)
 		return err_errno(e, errno, "can't keep /proc");
 	AUTO_CLOSE int fd = new_tmpfs("64k");
-	int ret = fd < 0 ? fd : pivot(fd);
-	if (ret == 0 && move_mount(proc, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		ret = -errno;
+	int ret = fd < 0 ? fd : attach(fd);
+	if (ret == 0)
+		ret = pivot(fd);
+	if (ret == 0)
+		ret = attach(proc);
 	return ret < 0 ? err_errno(e, -ret, "can't make an empty root") : 0;
 }
 
@@ -230,7 +238,7 @@ static int place(int at, const struct root_part *p)
 int root_enter(const struct root *r)
 {
 	AUTO_CLOSE int fd = new_tmpfs("512m");
-	int ret = fd < 0 ? fd : 0;
+	int ret = fd < 0 ? fd : attach(fd);
 	/* It is to be entered under another uid. */
 	mode_t old = umask(022);
 	for (size_t i = 0; ret == 0 && i < r->n; i++)

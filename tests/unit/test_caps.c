@@ -195,8 +195,6 @@ static void keep_kill(void)
 	powerless();
 	pid_t pid = fork();
 	if (pid == 0) {
-		/* Drops its rights with the id. */
-		become_plain();
 		pause();
 		_exit(0);
 	}
