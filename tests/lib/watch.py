@@ -199,6 +199,13 @@ def state_base():
     return "%s/mayfly-%d" % (os.environ.get("TMPDIR", "/tmp"), os.geteuid())
 
 
+def owner(path):
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return -1
+
+
 def is_held(path, lock="/lock"):
     """A locked state directory belongs to a machine that lives: somebody else's."""
     try:
@@ -253,7 +260,10 @@ def inventory():
     for top, dirs, _ in os.walk("/sys/fs/cgroup"):
         for d in dirs:
             if "mayfly" in d and not read(top + "/" + d + "/cgroup.procs"):
-                items.add("cgroup " + top + "/" + d)
+                # Others' machines: one that is just starting or ending has an empty group.
+                mine = os.geteuid() == 0 or owner(top + "/" + d) == os.geteuid()
+                if mine and not is_held(base + "/" + d[len("mayfly-"):]):
+                    items.add("cgroup " + top + "/" + d)
     return items
 
 
