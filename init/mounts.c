@@ -33,12 +33,23 @@ struct mount_row {
 static const struct mount_row system_mounts[] = {
 	{"sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
 	{"cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
-	{"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"},
+	{"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755,size=4m"},
 	{"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666"},
-	{"tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
 	{"mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
-	{"tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
-	{"tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+};
+
+/*
+ * Directories of the one tmpfs that the overlays write to as well: each with a tmpfs of its own,
+ * of half the memory, could fill all of it, and files can't be killed.
+ */
+static const struct {
+	const char *name;
+	const char *target;
+	mode_t mode;
+} memory_dirs[] = {
+	{"shm", "/dev/shm", 01777},
+	{"tmp", "/tmp", 01777},
+	{"run", "/run", 0755},
 };
 
 /* Made in the upper directory before the overlay is mounted: cheaper than through it. */
@@ -233,6 +244,28 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 	return ret;
 }
 
+static int mount_memory_dirs(int rw_fd, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(memory_dirs); i++) {
+		const char *target = memory_dirs[i].target;
+		char source[64];
+		snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", rw_fd, memory_dirs[i].name);
+		int ret = mkdir_exact(source, memory_dirs[i].mode);
+		if (ret < 0)
+			return err_errno(e, -ret, "can't make the directory for '%s'", target);
+		mkdir(target, 0755);
+		struct mount_row bind = {source, target, NULL, MS_BIND, NULL};
+		struct mount_row flags = {NULL, target, NULL,
+					  MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL};
+		ret = do_mount(&bind, e);
+		if (ret == 0)
+			ret = do_mount(&flags, e);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
 static int mount_system(struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(system_mounts); i++) {
@@ -264,6 +297,8 @@ int mounts_build(const Mayfly__Setup *setup, struct err *e)
 	ret = switch_root("/new", e);
 	if (ret == 0)
 		ret = mount_system(e);
+	if (ret == 0)
+		ret = mount_memory_dirs(rw_fd, e);
 	if (ret == 0 && setup->home[0] == '/' && mounts_mkdir_p(setup->home) == 0 &&
 	    chown(setup->home, setup->uid, setup->gid) < 0)
 		ret = err_errno(e, errno, "can't give '%s' to its user", setup->home);

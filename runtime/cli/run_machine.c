@@ -295,6 +295,22 @@ static void judge_guest(struct run *r)
 			    when, where[0] ? ": " : "", where, said, line);
 }
 
+/* The kernel's panic when files in memory, which nobody can kill, fill all of it. */
+static bool out_of_memory(const char *panic)
+{
+	static const char deadlock[] = "System is deadlocked on memory";
+	return strstr(panic, deadlock) != NULL;
+}
+
+static void judge_out_of_memory(struct run *r)
+{
+	if (verdict_set(&r->verdict, VERDICT_OOM,
+			"the guest ran out of its %llu MiB of memory and had nothing left to kill "
+			"(see --memory)",
+			(unsigned long long)(r->cfg->memory >> 20)))
+		r->verdict.signal = SIGKILL;
+}
+
 /* An end that this engine can have; anything else was made up, or nobody said anything. */
 static bool end_told(const struct run *r)
 {
@@ -318,6 +334,8 @@ void run_machine_judge(struct run *r)
 	else if (!end_told(r))
 		verdict_set(&r->verdict, VERDICT_VMM_KILLED,
 			    "the machine's vmm process ended without saying why");
+	else if (r->got_panic && out_of_memory(r->panic) && !r->cfg->boot)
+		judge_out_of_memory(r);
 	else if (r->got_panic)
 		verdict_set(&r->verdict, VERDICT_GUEST_PANIC, "the guest's kernel panicked%s: %s",
 			    booted || r->cfg->boot ? "" : " while booting", r->panic);

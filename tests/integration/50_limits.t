@@ -66,7 +66,12 @@ fi
 vm --memory 256M -- sh -c 'e=$(dd if=/dev/zero of=/tmp/x bs=1M 2>&1); echo "$e" | grep -c "No space"'
 is "$rc/$(out)" "0/1" "the error is No space left on device"
 VM_LIMIT=100 vm --memory 256M --user 0 -- sh -c 'for d in /tmp /run /var/tmp /dev/shm /root /usr '"$W"'; do dd if=/dev/zero of=$d/fill bs=1M 2>/dev/null; done; echo end'
-like "$rc/$(verdict reason)" '^(0/exit|137/oom)$' "filling every file system ends with an error or oom ($rc)"
+is "$rc/$(verdict reason)/$(out)" 0/exit/end "filling every file system leaves memory for programs"
+vm --memory 128M --user 0 -- sh -c 'for d in /tmp /dev/shm /run /dev; do df -k --output=size $d | tail -n 1; done'
+is "$(sed -n 1,3p "$T/out" | sort -u | wc -l)" 1 "what is written to /tmp, /dev/shm and /run shares one size"
+below "$(sed -n 4p "$T/out")" 4097 "/dev is for devices"
+VM_LIMIT=100 vm --memory 128M --user 0 -- sh -c 'mkdir /tmp/own && mount -t tmpfs -o size=100% own /tmp/own && exec dd if=/dev/zero of=/tmp/own/fill bs=1M'
+is "$rc/$(verdict reason)" 137/oom "a tmpfs of the guest's own that takes all memory is oom"
 soon "$ms" 40000 "promptly ($ms ms)"
 vm --memory 128M -- /usr/bin/python3 -c 'import os
 for i in range(300000): os.mkdir("/tmp/d%d" % i)'
