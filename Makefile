@@ -27,6 +27,8 @@ LDFLAGS_ALL = -pie $(LINK_SAFE) $(LDFLAGS)
 # The machine's own processes: no libraries to be found, mapped and relocated at each start.
 STATIC ?= -static-pie
 LDFLAGS_STATIC = $(STATIC) $(LINK_SAFE) $(LDFLAGS)
+# Static always: the shared library of 2.3 does not export all of its functions.
+URING := -l:liburing.a
 PROTOBUF_STATIC = $(if $(STATIC),-l:libprotobuf-c.a,-lprotobuf-c)
 
 GEN_C := $(BUILD)/gen/proto/agent.pb-c.c $(BUILD)/gen/proto/config.pb-c.c
@@ -42,7 +44,7 @@ STATE_SRC := jailer/statedir.c jailer/cgroup.c jailer/cgroup_find.c jailer/idran
 DOCTOR_SRC := runtime/cli/cmd_doctor.c runtime/engine/probe.c $(wildcard runtime/cli/host_*.c)
 CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/cli/views.c \
 	runtime/cli/guest_user.c runtime/cli/hostio.c runtime/cli/verdict.c runtime/cli/machine.c \
-	runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
+	runtime/cli/disk_files.c runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
 	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
 	runtime/cli/cmd_gc.c runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
@@ -55,6 +57,8 @@ VHOST_SRC := runtime/virtio/vhost_user.c runtime/virtio/vhost_user_msg.c \
 	runtime/virtio/vhost_user_mem.c
 FSDEV_SRC := runtime/virtio/fs.c runtime/virtio/fs_handle.c runtime/virtio/fs_link.c \
 	runtime/virtio/fs_local.c runtime/fs/fs_wire.c
+BLKDEV_SRC := runtime/virtio/blk.c runtime/virtio/blk_req.c runtime/virtio/blk_io.c \
+	runtime/virtio/blk_uring.c runtime/virtio/blk_threads.c
 SMALLDEV_SRC := runtime/virtio/rng.c runtime/virtio/console.c runtime/device/serial.c \
 	runtime/device/i8042.c runtime/device/rtc.c runtime/base/ratelimit.c
 KVM_SRC := runtime/vmm/vmm_kvm.c runtime/vmm/ram.c runtime/virtio/mmio.c runtime/engine/bus.c \
@@ -65,7 +69,8 @@ KVM_SRC := runtime/vmm/vmm_kvm.c runtime/vmm/ram.c runtime/virtio/mmio.c runtime
 	runtime/boot/bzimage.c runtime/boot/loader.c runtime/boot/initrd.c
 VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
 	runtime/vmm/guest_serial.c runtime/vmm/dev_thread.c $(VIRTIO_SRC) $(VSOCK_SRC) \
-	$(VHOST_SRC) $(FSDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) runtime/vmm/confine.c \
+	$(VHOST_SRC) $(FSDEV_SRC) $(BLKDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) \
+	runtime/vmm/disks.c runtime/vmm/confine.c \
 	jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
 	runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
@@ -97,7 +102,7 @@ $(BUILD)/mayfly: $(CLI_OBJ)
 
 $(BUILD)/mayfly-vmm: $(VMM_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_STATIC) -pthread -o $@ $^ $(PROTOBUF_STATIC)
+	$(Q)$(CC) $(LDFLAGS_STATIC) -pthread -o $@ $^ $(PROTOBUF_STATIC) $(URING)
 
 $(BUILD)/mayfly-fs: $(FS_OBJ)
 	$(call say,LD,$@)
@@ -213,12 +218,12 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c
 $(BUILD)/unit/%: $(BUILD)/obj-test/tests/unit/%.o $(BUILD)/obj-test/libmayfly.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -lcap -pthread
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -lcap $(URING) -pthread
 
 $(BUILD)/fuzz/%: $(BUILD)/obj-fuzz/tests/fuzz/%.o $(BUILD)/obj-fuzz/libmayfly.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -lcap -pthread
+	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -lcap $(URING) -pthread
 
 # Stands in the place of a machine's process (tests/security).
 PROBE_SRC := tests/probe/jail_probe.c jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)

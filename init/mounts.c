@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -46,10 +47,11 @@ static const struct {
 	const char *name;
 	const char *target;
 	mode_t mode;
+	bool memory; /* also where a disk takes the changes */
 } memory_dirs[] = {
-	{"shm", "/dev/shm", 01777},
-	{"tmp", "/tmp", 01777},
-	{"run", "/run", 0755},
+	{"shm", "/dev/shm", 01777, true},
+	{"tmp", "/tmp", 01777, false},
+	{"run", "/run", 0755, true},
 };
 
 /* Made in the upper directory before the overlay is mounted: cheaper than through it. */
@@ -148,6 +150,25 @@ static int fill_upper(const char *upper, const char *hostname, struct err *e)
 	return ret < 0 ? err_errno(e, -ret, "can't make '%s'", path) : 0;
 }
 
+/* A disk of the machine's own takes the place of memory; it is nobody's afterwards. */
+static int mount_scratch(const char *device, struct err *e)
+{
+	char source[64];
+	const struct mount_row dev = {"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL};
+	if (strchr(device, '/') || strlen(device) > 16)
+		return err_set(e, EINVAL, "bad disk '%.16s'", device);
+	mkdir("/dev", 0755);
+	int ret = do_mount(&dev, e);
+	if (ret < 0)
+		return ret;
+	snprintf(source, sizeof(source), "/dev/%s", device);
+	const struct mount_row rw = {source, "/rw", "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME,
+				     "noinit_itable,discard"};
+	ret = do_mount(&rw, e);
+	umount2("/dev", MNT_DETACH);
+	return ret;
+}
+
 /* The merged directory shows the upper one's owner and mode: copy the lower one's. */
 static int same_attributes(const char *lower, const char *upper, struct err *e)
 {
@@ -244,12 +265,13 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 	return ret;
 }
 
-static int mount_memory_dirs(int rw_fd, struct err *e)
+static int mount_memory_dirs(int memory_fd, int rw_fd, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(memory_dirs); i++) {
 		const char *target = memory_dirs[i].target;
 		char source[64];
-		snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", rw_fd, memory_dirs[i].name);
+		snprintf(source, sizeof(source), "/proc/self/fd/%d/%s",
+			 memory_dirs[i].memory ? memory_fd : rw_fd, memory_dirs[i].name);
 		int ret = mkdir_exact(source, memory_dirs[i].mode);
 		if (ret < 0)
 			return err_errno(e, -ret, "can't make the directory for '%s'", target);
@@ -287,18 +309,21 @@ static int mount_system(struct err *e)
 
 int mounts_build(const Mayfly__Setup *setup, struct err *e)
 {
-	int ret = mount_root(setup, e);
+	AUTO_CLOSE int memory_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret = setup->scratch[0] ? mount_scratch(setup->scratch, e) : 0;
+	if (ret == 0)
+		ret = mount_root(setup, e);
 	if (ret < 0)
 		return ret;
 	AUTO_CLOSE int fs_fd = open("/fs", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_CLOSE int rw_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fs_fd < 0 || rw_fd < 0)
+	if (fs_fd < 0 || rw_fd < 0 || memory_fd < 0)
 		return err_errno(e, errno, "can't open the views");
 	ret = switch_root("/new", e);
 	if (ret == 0)
 		ret = mount_system(e);
 	if (ret == 0)
-		ret = mount_memory_dirs(rw_fd, e);
+		ret = mount_memory_dirs(memory_fd, rw_fd, e);
 	if (ret == 0 && setup->home[0] == '/' && mounts_mkdir_p(setup->home) == 0 &&
 	    chown(setup->home, setup->uid, setup->gid) < 0)
 		ret = err_errno(e, errno, "can't give '%s' to its user", setup->home);

@@ -10,6 +10,9 @@ enum seccomp_table {
 	SECCOMP_VCPU_KVM,
 	SECCOMP_FSDEV_KVM,
 	SECCOMP_FSDEV_TCG,
+	SECCOMP_BLK_KVM, /* a disk's thread */
+	SECCOMP_BLK_TCG,
+	SECCOMP_BLK_IO, /* those that block for it, without io_uring */
 	SECCOMP_FS,
 	SECCOMP_QEMU,
 	SECCOMP_TABLES,

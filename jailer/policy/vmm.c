@@ -3,6 +3,7 @@
 #include "policy.h"
 
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
 
 /* SIGRTMIN as glibc has it, vcpu.c's VCPU_SIGNAL. */
@@ -90,8 +91,47 @@ static const struct policy_row tcg_fsdev[] = {
 	ROW_FSTAT("of a file that the server sent, and the size of the guest's memory"),
 };
 
+/* The rings are made, limited to their one file and four operations, before any table is loaded;
+ * io_uring_setup is in no table. */
+#define ROWS_BLK                                                                                   \
+	ROW("epoll_wait", "the event loop"),                                                       \
+		ROW("epoll_ctl", "a connection ends", TEST("test_seccomp")),                       \
+		ROW("read", "eventfds"),                                                           \
+		ROW("io_uring_enter", "reads, writes and flushes of the disk's file",              \
+		    IF(WITHOUT(3, ~IORING_ENTER_GETEVENTS)))
+
+static const struct policy_row kvm_blk[] = {
+	ROWS_THREAD,
+	ROWS_THREAD_END,
+	ROWS_BLK,
+};
+
+static const struct policy_row tcg_blk[] = {
+	ROWS_THREAD,
+	ROWS_THREAD_END,
+	ROWS_BLK,
+	ROW("recvmsg", "vhost-user messages"),
+	ROW("sendmsg", "their answers"),
+	ROW("close", "what a message brought"),
+	ROWS_VHOST,
+	ROWS_NONBLOCK,
+	ROW_FSTAT("the size of the guest's memory"),
+};
+
+static const struct policy_row blk_io[] = {
+	ROWS_THREAD,
+	ROWS_THREAD_END,
+	ROW("preadv", "reads of the disk's file"),
+	ROW("pwritev", "writes"),
+	ROW("fdatasync", "flushes"),
+	ROW("fallocate", "discards and zeros, as holes"),
+};
+
 const struct policy policy_vmm_kvm = TABLE("vmm-kvm", true, kvm_main);
 const struct policy policy_vmm_tcg = TABLE("vmm-tcg", true, tcg_main);
 const struct policy policy_vcpu_kvm = TABLE("vcpu-kvm", true, kvm_vcpu);
+const struct policy policy_blk_kvm = TABLE("blk-kvm", true, kvm_blk);
+const struct policy policy_blk_tcg = TABLE("blk-tcg", true, tcg_blk);
+const struct policy policy_blk_io = TABLE("blk-io", true, blk_io);
 const struct policy policy_fsdev_kvm = TABLE("fsdev-kvm", true, kvm_fsdev);
 const struct policy policy_fsdev_tcg = TABLE("fsdev-tcg", true, tcg_fsdev);

@@ -140,6 +140,42 @@ static int set_path(const char **field, const char *v, struct err *e)
 	return 0;
 }
 
+int config_set_disk(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	size_t n = strlen(v);
+	/* argv's strings are ours to cut. */
+	char *path = (char *)(uintptr_t)v;
+	if (c->n_disk == CONFIG_MAX_DISKS)
+		return err_set(e, EINVAL, "a machine has at most %d disks", CONFIG_MAX_DISKS);
+	bool ro = n > 3 && strcmp(v + n - 3, ":ro") == 0;
+	if (ro)
+		path[n - 3] = '\0';
+	if (path[0] == '\0')
+		return err_set(e, EINVAL, "expected FILE or FILE:ro");
+	c->disk[c->n_disk++] = (struct disk_option){.path = path, .read_only = ro};
+	return 0;
+}
+
+static int set_scratch(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	char *text = (char *)(uintptr_t)v;
+	char *colon = strchr(text, ':');
+	if (colon) {
+		*colon = '\0';
+		c->scratch_dir = colon + 1;
+	}
+	int ret = opt_bytes(text, &c->scratch, e);
+	if (ret < 0)
+		return ret;
+	if (c->scratch < CONFIG_MIN_SCRATCH || c->scratch > CONFIG_MAX_SCRATCH ||
+	    c->scratch % MIB != 0)
+		return err_set(e, EINVAL, "'%s' is not a whole number of MiB from 16M to 16384G",
+			       v);
+	return colon && colon[1] == '\0' ? err_set(e, EINVAL, "expected SIZE or SIZE:DIR") : 0;
+}
+
 static int set_workdir(void *ctx, const char *v, struct err *e)
 {
 	if (v[0] != '/')
@@ -262,6 +298,9 @@ static const struct opt run_options[] = {
 	{"workdir", 'w', "DIR", "where the command starts, a path in the guest", set_workdir},
 	{"share", 0, "HOST[:GUEST]", "show a host file or directory, read-only (repeatable)",
 	 set_share},
+	{"disk", 0, "FILE[:ro]", "a raw disk, /dev/vda and so on (repeatable)", config_set_disk},
+	{"scratch", 0, "SIZE[:DIR]", "keep what the guest writes in a file, not in its memory",
+	 set_scratch},
 	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
 	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
 	 set_rootfs},
@@ -312,6 +351,9 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 		return err_set(e, EINVAL, "no command given (example: mayfly run -- uname -a)");
 	if (c->argv[0][0] == '\0')
 		return err_set(e, EINVAL, "the command's name is empty");
+	if (c->n_disk + (c->scratch > 0) > CONFIG_MAX_DISKS)
+		return err_set(e, EINVAL, "a machine has at most %d disks, --scratch is one",
+			       CONFIG_MAX_DISKS);
 	return 0;
 }
 

@@ -11,6 +11,10 @@
 #include <sys/types.h>
 
 #define CONFIG_MAX_SHARES 64
+/* --disk and --scratch together: what the other devices leave of 8 slots. */
+#define CONFIG_MAX_DISKS 3
+#define CONFIG_MIN_SCRATCH (16ull << 20)
+#define CONFIG_MAX_SCRATCH (16ull << 40)
 #define CONFIG_MAX_CPUS 32
 #define CONFIG_MIN_MEMORY (64ull << 20)
 #define CONFIG_MAX_MEMORY (64ull << 30)
@@ -23,6 +27,11 @@ enum jail_mode { JAIL_MODE_FULL, JAIL_MODE_REDUCED, JAIL_MODE_NONE };
 struct share {
 	const char *host;
 	const char *guest; /* NULL: the same path as on the host */
+};
+
+struct disk_option {
+	const char *path;
+	bool read_only;
 };
 
 struct vm_config {
@@ -38,6 +47,10 @@ struct vm_config {
 	size_t n_env;
 	struct share share[CONFIG_MAX_SHARES];
 	size_t n_share;
+	struct disk_option disk[CONFIG_MAX_DISKS];
+	size_t n_disk;
+	uint64_t scratch;	 /* bytes, 0: changes are kept in the guest's memory */
+	const char *scratch_dir; /* NULL: TMPDIR, else /var/tmp */
 	bool no_cwd;
 	const char *workdir;
 	const char *rootfs;
@@ -77,6 +90,7 @@ int config_set_uid_range(void *ctx, const char *v, struct err *e);
 int config_set_cpus(void *ctx, const char *v, struct err *e);
 int config_set_memory(void *ctx, const char *v, struct err *e);
 int config_set_timeout(void *ctx, const char *v, struct err *e);
+int config_set_disk(void *ctx, const char *v, struct err *e);
 int config_set_kernel(void *ctx, const char *v, struct err *e);
 int config_set_status_fd(void *ctx, const char *v, struct err *e);
 int config_set_timings(void *ctx, const char *v, struct err *e);

@@ -43,6 +43,7 @@ static const struct opt boot_options[] = {
 	{"append", 'a', "WORDS",
 	 "more words for the kernel's command line, behind 'console=ttyS0 panic=-1 reboot=...'",
 	 set_append},
+	{"disk", 0, "FILE[:ro]", "a raw disk, /dev/vda and so on (repeatable)", config_set_disk},
 	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
 	 config_set_engine},
 	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", config_set_cpus},
@@ -85,8 +86,8 @@ void config_help_boot(void)
 {
 	printf("usage: mayfly boot [options]\n\n"
 	       "Boots a kernel with its serial console on standard input and output. The machine\n"
-	       "has no disks, no network and no shared files: CPUs, memory, a serial port, a\n"
-	       "source of randomness. Exit status: 0 if the guest reset itself, 1 if its kernel\n"
+	       "has the disks that are named, no network and no shared files: CPUs, memory, a\n"
+	       "serial port, a source of randomness. Exit status: 0 if the guest reset itself, 1 if its kernel\n"
 	       "panicked, 2 after a triple fault (kvm; tcg can't tell it from a reset), 124:\n"
 	       "timeout, 125: mayfly failed.\n\n"
 	       "options:\n");

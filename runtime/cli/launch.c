@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -67,6 +68,8 @@ struct launch {
 	int owner_far;
 	int owner_pidfd;
 	int log_far[MACHINE_LOGS];
+	Mayfly__VmmDisk disk[CONFIG_MAX_DISKS];
+	Mayfly__VmmDisk *disk_ptr[CONFIG_MAX_DISKS];
 };
 
 /* Remembers a descriptor to be closed after the launch; passes errors on. */
@@ -212,6 +215,7 @@ static int make_fs(struct launch *l, const struct vm_config *c, struct views *v,
 /* Descriptors of the vmm and QEMU, our numbers; -1: this machine has none. */
 struct wires {
 	int vsock[2], fs[2], rng[2], serial[2]; /* tcg; [0] vmm, [1] QEMU */
+	int disk[CONFIG_MAX_DISKS][2]; /* tcg */
 	int kvm, kernel, init;
 	int fs_server;
 	int control, report, console;
@@ -228,6 +232,7 @@ struct wires {
 		.fs = NO_PAIR,                                                                     \
 		.rng = NO_PAIR,                                                                    \
 		.serial = NO_PAIR,                                                                 \
+		.disk = {NO_PAIR, NO_PAIR, NO_PAIR},                                               \
 		.kvm = -1,                                                                         \
 		.kernel = -1,                                                                      \
 		.init = -1,                                                                        \
@@ -254,14 +259,33 @@ static void vmm_config_kvm(struct launch *l, struct proc *p, const struct vm_con
 	vc->initrd_name = (char *)(uintptr_t)(c->init ? c->init : "guest/init.cpio");
 	vc->cmdline = l->cmdline;
 	vc->memory = c->memory;
-	vc->cpus = c->cpus;
 	vc->boot_protocol = c->protocol;
 	vc->pit = c->boot;
 	vc->console_device = c->console;
 }
 
-static int make_vmm(struct launch *l, const struct vm_config *c, const struct wires *w,
-		    struct err *e)
+static void vmm_config_disks(struct launch *l, struct proc *p, const struct disk_files *d,
+			     const struct wires *w, Mayfly__VmmConfig *vc)
+{
+	const char *io = getenv("MAYFLY_DISK_IO");
+	for (unsigned i = 0; i < d->n; i++) {
+		Mayfly__VmmDisk *k = &l->disk[i];
+		mayfly__vmm_disk__init(k);
+		k->fd = give(p, d->file[i].fd);
+		k->vhost_fd = give_if(p, w->disk[i][0]);
+		k->size = d->file[i].size;
+		k->read_only = d->file[i].read_only;
+		k->throwaway = d->file[i].throwaway;
+		k->serial = (char *)(uintptr_t)d->file[i].serial;
+		k->threads = io && strcmp(io, "threads") == 0;
+		l->disk_ptr[i] = k;
+	}
+	vc->disk = l->disk_ptr;
+	vc->n_disk = d->n;
+}
+
+static int make_vmm(struct launch *l, const struct vm_config *c, const struct disk_files *d,
+		    const struct wires *w, struct err *e)
 {
 	Mayfly__VmmConfig vc = MAYFLY__VMM_CONFIG__INIT;
 	int exec_fd = own(l, paths_program("mayfly-vmm", e));
@@ -289,6 +313,8 @@ static int make_vmm(struct launch *l, const struct vm_config *c, const struct wi
 	vc.listen_fd = w->control >= 0 ? give(p, w->listen) : -1;
 	vc.guest_cid = PROTO_GUEST_CID;
 	vc.max_open_files = MAX_OPEN_FILES;
+	vc.cpus = c->cpus;
+	vmm_config_disks(l, p, d, w, &vc);
 	vc.kvm_fd = vc.kernel_fd = vc.initrd_fd = -1;
 	if (c->engine == ENGINE_KVM)
 		vmm_config_kvm(l, p, c, w, &vc);
@@ -374,6 +400,8 @@ static int make_qemu(struct launch *l, const struct vm_config *c, const struct w
 		.rng = give_if(p, w->rng[1]),
 		.serial = give(p, w->serial[1]),
 	};
+	for (; fds.n_disk < CONFIG_MAX_DISKS && w->disk[fds.n_disk][1] >= 0; fds.n_disk++)
+		fds.disk[fds.n_disk] = give(p, w->disk[fds.n_disk][1]);
 	int ret = tcg_build_args(&l->qemu, c, &fds, l->cmdline);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't build QEMU's arguments");
@@ -393,8 +421,8 @@ static int own_pair(struct launch *l, int sv[2], struct err *e)
 }
 
 /* Between the vmm and QEMU. */
-static int make_engine_wires(struct launch *l, const struct vm_config *c, struct wires *w,
-			     struct err *e)
+static int make_engine_wires(struct launch *l, const struct vm_config *c, unsigned n_disk,
+			     struct wires *w, struct err *e)
 {
 	int ret = own_pair(l, w->serial, e);
 	if (ret == 0)
@@ -403,13 +431,15 @@ static int make_engine_wires(struct launch *l, const struct vm_config *c, struct
 		ret = own_pair(l, w->vsock, e);
 	if (ret == 0 && !c->boot)
 		ret = own_pair(l, w->fs, e);
+	for (unsigned i = 0; ret == 0 && i < n_disk; i++)
+		ret = own_pair(l, w->disk[i], e);
 	return ret;
 }
 
 static int make_wires(struct launch *l, struct machine *m, const struct vm_config *c,
-		      struct wires *w, int *fs_far, struct err *e)
+		      unsigned n_disk, struct wires *w, int *fs_far, struct err *e)
 {
-	int ret = c->engine == ENGINE_TCG ? make_engine_wires(l, c, w, e) : 0;
+	int ret = c->engine == ENGINE_TCG ? make_engine_wires(l, c, n_disk, w, e) : 0;
 	if (ret == 0 && !c->boot) {
 		ret = pair(l, SOCK_SEQPACKET, &w->fs_server, fs_far, e);
 		own(l, w->fs_server);
@@ -528,7 +558,7 @@ static int make_owner(struct launch *l, struct machine *m, struct err *e)
 }
 
 static int launch(struct launch *l, struct machine *m, struct vm_config *c, struct views *v,
-		  struct err *e)
+		  const struct disk_files *d, struct err *e)
 {
 	struct wires w = NO_WIRES;
 	int fs_far = -1;
@@ -544,7 +574,7 @@ static int launch(struct launch *l, struct machine *m, struct vm_config *c, stru
 	if (ret == 0)
 		ret = make_logs(l, m, e);
 	if (ret == 0)
-		ret = make_wires(l, m, c, &w, &fs_far, e);
+		ret = make_wires(l, m, c, d->n, &w, &fs_far, e);
 	if (ret == 0)
 		ret = open_guest(l, c, &w, e);
 	if (ret == 0)
@@ -552,7 +582,7 @@ static int launch(struct launch *l, struct machine *m, struct vm_config *c, stru
 	if (ret == 0 && m->has[MACHINE_QEMU])
 		ret = make_qemu(l, c, &w, e);
 	if (ret == 0)
-		ret = make_vmm(l, c, &w, e);
+		ret = make_vmm(l, c, d, &w, e);
 	if (ret == 0 && m->has[MACHINE_FS])
 		ret = make_fs(l, c, v, fs_far, e);
 	if (ret == 0)
@@ -560,12 +590,13 @@ static int launch(struct launch *l, struct machine *m, struct vm_config *c, stru
 	return ret < 0 ? ret : start_jailer(l, m, e);
 }
 
-int machine_launch(struct machine *m, struct vm_config *c, struct views *v, struct err *e)
+int machine_launch(struct machine *m, struct vm_config *c, struct views *v,
+		   const struct disk_files *d, struct err *e)
 {
 	static struct launch l;
 	*m = MACHINE_NONE;
 	memset(&l, 0, sizeof(l));
-	int ret = launch(&l, m, c, v, e);
+	int ret = launch(&l, m, c, v, d, e);
 	for (size_t i = 0; i < l.n_fd; i++)
 		close_fd(&l.fd[i]);
 	tcg_free_args(&l.qemu);

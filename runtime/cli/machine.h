@@ -4,6 +4,7 @@
 #define MAYFLY_CLI_MACHINE_H
 
 #include "cli/config.h"
+#include "cli/disk_files.h"
 #include "cli/views.h"
 
 #include <sys/types.h>
@@ -54,10 +55,12 @@ const char *machine_process_name(unsigned i);
 /*
  * machine_launch() - opens what is missing, starts the supervisor with everything it needs.
  * @c: its engine is decided here
- * @v: NULL for a machine without files
+ * @v: not used for mayfly boot
+ * @d: the disks
  * Returns 0, or -errno with text; machine_finish() frees what there is in both cases.
  */
-int machine_launch(struct machine *m, struct vm_config *c, struct views *v, struct err *e);
+int machine_launch(struct machine *m, struct vm_config *c, struct views *v,
+		   const struct disk_files *d, struct err *e);
 
 /* machine_connect() - a new non-blocking connection; the handshake is still to be done. */
 int machine_connect(const struct machine *m, struct err *e);

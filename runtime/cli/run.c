@@ -235,10 +235,13 @@ static int start(struct run *r, struct err *e)
 	ret = open_stdio(r, e);
 	if (ret == 0 && !r->cfg->boot)
 		ret = prepare(r, e);
+	if (ret == 0)
+		ret = disk_files_open(&r->disks, r->cfg, e);
 	r->verdict.t.parsed = io_now_ns();
 	if (ret == 0)
-		ret = machine_launch(&r->machine, r->cfg, &r->views, e);
+		ret = machine_launch(&r->machine, r->cfg, &r->views, &r->disks, e);
 	views_close_fds(&r->views);
+	disk_files_close(&r->disks);
 	if (ret == 0) {
 		static const char *const jails[] = {"full", "reduced", "none"};
 		r->verdict.engine = r->cfg->engine == ENGINE_KVM ? "kvm" : "tcg";

@@ -52,6 +52,7 @@ struct run_words {
 struct run {
 	struct vm_config *cfg;
 	struct views views;
+	struct disk_files disks;
 	struct guest_user user;
 	char **env;
 	char workdir[PATH_MAX];

@@ -29,6 +29,7 @@ static int send_setup(struct run *r)
 	s.home = strcmp(r->user.home, "/") == 0 ? (char *)(uintptr_t) "" : r->user.home;
 	s.uid = r->user.uid;
 	s.gid = r->user.gid;
+	s.scratch = r->disks.scratch;
 	f.body_case = MAYFLY__FRAME__BODY_SETUP;
 	f.setup = &s;
 	return frame_send(&r->control, &f);

@@ -13,6 +13,8 @@
 #include <time.h>
 
 #define FS_QUEUE_SIZE 1024
+/* As many as the device has for each CPU (VIRTIO_DEV_MAX_QUEUES). */
+#define TCG_DISK_QUEUES 4
 /* The buffer of translated code is host memory that the guest can make QEMU use. */
 #define TCG_ACCEL "tcg,thread=multi,tb-size=256"
 #define TSC_MIN_NS 2000000ull
@@ -140,7 +142,22 @@ static int add_device(struct tcg_args *a, const char *id, int fd, const char *de
 	return ret;
 }
 
-static int add_devices(struct tcg_args *a, const struct tcg_fds *fds)
+static int add_disks(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds)
+{
+	unsigned queues = c->cpus < TCG_DISK_QUEUES ? c->cpus : TCG_DISK_QUEUES;
+	int ret = 0;
+	for (unsigned i = 0; ret == 0 && i < fds->n_disk; i++) {
+		char id[16];
+		char device[96];
+		snprintf(id, sizeof(id), "disk%u", i);
+		snprintf(device, sizeof(device), "vhost-user-blk,chardev=%s,num-queues=%u", id,
+			 queues);
+		ret = add_device(a, id, fds->disk[i], device);
+	}
+	return ret;
+}
+
+static int add_devices(struct tcg_args *a, const struct vm_config *c, const struct tcg_fds *fds)
 {
 	char fs[128];
 	int ret = add_pair(a, "-global", "virtio-mmio.force-legacy=false");
@@ -152,6 +169,8 @@ static int add_devices(struct tcg_args *a, const struct tcg_fds *fds)
 		ret = add_device(a, "fs", fds->fs, fs);
 	if (ret == 0 && fds->rng >= 0)
 		ret = add_device(a, "rng", fds->rng, "vhost-user-rng,chardev=rng");
+	if (ret == 0)
+		ret = add_disks(a, c, fds);
 	if (ret == 0 && (ret = add(a, "-chardev")) == 0)
 		ret = add(a, "socket,id=serial,fd=%d", fds->serial);
 	if (ret == 0)
@@ -181,7 +200,7 @@ int tcg_build_args(struct tcg_args *a, const struct vm_config *c, const struct t
 	if (ret == 0)
 		ret = add_machine(a, c);
 	if (ret == 0)
-		ret = add_devices(a, fds);
+		ret = add_devices(a, c, fds);
 	if (ret == 0 && (ret = add(a, "-kernel")) == 0)
 		ret = add(a, "%s", fds->kernel);
 	if (ret == 0 && fds->init && (ret = add(a, "-initrd")) == 0)

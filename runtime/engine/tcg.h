@@ -7,7 +7,7 @@
 #include "cli/config.h"
 
 #define TCG_QEMU "qemu-system-x86_64"
-#define TCG_MAX_ARGS 64
+#define TCG_MAX_ARGS 80
 #define TCG_MAX_TREES 16
 #define TCG_PATH_MAX 32
 /* Its table of system calls (jailer/policy). */
@@ -22,6 +22,8 @@ struct tcg_fds {
 	int vsock;
 	int fs;
 	int rng;
+	int disk[CONFIG_MAX_DISKS];
+	unsigned n_disk;
 };
 
 struct tcg_args {

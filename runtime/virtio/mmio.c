@@ -92,6 +92,7 @@ static uint64_t offered_features(const struct virtio_mmio *t)
 
 static void queues_stop(struct virtio_mmio *t)
 {
+	virtio_dev_quiesce(t->dev);
 	for (unsigned i = 0; i < t->dev->ops->num_queues; i++) {
 		struct virtqueue *vq = &t->dev->vq[i];
 		virtqueue_stop(vq);

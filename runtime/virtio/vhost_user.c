@@ -26,6 +26,8 @@ static uint64_t protocol_features(const struct vhost_user *vu)
 	uint64_t f = 1ull << VU_PROTOCOL_F_REPLY_ACK;
 	if (vu->dev->ops->id != VIRTIO_ID_FS_DEV && vu->dev->ops->id != VIRTIO_ID_RNG_DEV)
 		f |= 1ull << VU_PROTOCOL_F_CONFIG;
+	if (vu->dev->ops->id == VIRTIO_ID_BLK_DEV)
+		f |= 1ull << VU_PROTOCOL_F_MQ;
 	return f;
 }
 
@@ -34,6 +36,7 @@ static void ring_stop(struct vhost_user *vu, unsigned i)
 	struct virtqueue *vq = &vu->dev->vq[i];
 	if (!vq->started)
 		return;
+	virtio_dev_quiesce(vu->dev);
 	vu->ring[i].next_avail = vq->next_avail;
 	virtqueue_stop(vq);
 }

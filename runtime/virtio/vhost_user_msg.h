@@ -32,6 +32,7 @@ enum vu_request {
 #define VU_FLAG_NEED_REPLY (1u << 3)
 
 #define VU_F_PROTOCOL_FEATURES (1ull << 30)
+#define VU_PROTOCOL_F_MQ 0
 #define VU_PROTOCOL_F_REPLY_ACK 3
 #define VU_PROTOCOL_F_CONFIG 9
 

@@ -13,6 +13,12 @@ void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops, s
 		dev->vq[i] = (struct virtqueue){.mem = &dev->mem, .call_fd = -1};
 }
 
+void virtio_dev_quiesce(struct virtio_dev *dev)
+{
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
+}
+
 void virtio_dev_fail(struct virtio_dev *dev, const char *what)
 {
 	dev->needs_reset = true;

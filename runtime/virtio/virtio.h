@@ -21,6 +21,7 @@
 #define VIRTIO_CORE_FEATURES (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
 
 enum virtio_id {
+	VIRTIO_ID_BLK_DEV = 2,
 	VIRTIO_ID_CONSOLE_DEV = 3,
 	VIRTIO_ID_RNG_DEV = 4,
 	VIRTIO_ID_VSOCK_DEV = 19,
@@ -38,6 +39,10 @@ struct virtio_dev_ops {
 	/* queue_kick: the driver added chains to a started queue, or the queue has just started.
 	 * Must bound its work a call and must cope with spurious calls. */
 	void (*queue_kick)(struct virtio_dev *dev, unsigned q);
+
+	/* quiesce: queues or memory are about to go: returns when nothing uses them any more. May
+	 * still answer requests. NULL: the device never works on one beyond a call. */
+	void (*quiesce)(struct virtio_dev *dev);
 
 	/* reset: all queues are stopped; drop every request and connection of the old driver. */
 	void (*reset)(struct virtio_dev *dev);
@@ -66,6 +71,9 @@ struct virtio_dev {
 
 /* virtio_dev_init() - empty queues, no memory. The device's owner calls it once. */
 void virtio_dev_init(struct virtio_dev *dev, const struct virtio_dev_ops *ops, struct evloop *loop);
+
+/* virtio_dev_quiesce() - the transport calls it before it stops a queue or takes memory away. */
+void virtio_dev_quiesce(struct virtio_dev *dev);
 
 /*
  * virtio_dev_fail() - the driver broke the rules: the device serves nothing until its reset.

@@ -94,7 +94,7 @@ int vmm_make_devices(struct vmm *v, struct err *e)
 		ret = make_vsock(v, e);
 	if (ret == 0 && v->cfg->fs_server_fd >= 0)
 		ret = make_fs(v, e);
-	return ret;
+	return ret < 0 ? ret : disks_make(&v->disks, v->cfg, &v->loop, e);
 }
 
 static int send_report(struct vmm *v, Mayfly__VmmReport *r)

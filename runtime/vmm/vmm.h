@@ -6,6 +6,7 @@
 #include "proto/config_io.h"
 #include "virtio/virtio.h"
 #include "vmm/dev_thread.h"
+#include "vmm/disks.h"
 #include "vmm/guest_serial.h"
 
 struct vmm {
@@ -15,6 +16,7 @@ struct vmm {
 	struct virtio_dev *vsock, *fs, *rng;
 	struct dev_thread fs_thread; /* file reads may block */
 	struct evsource fs_gone;
+	struct disks disks;
 	struct evsource request;
 	struct guest_serial serial;
 	bool asked;	  /* mayfly wants the machine's end, and the report */

@@ -273,6 +273,8 @@ static int add_virtio(struct vmm *v, struct err *e)
 	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(list); i++)
 		if (list[i])
 			ret = add_slot(list[i], e);
+	for (unsigned i = 0; ret == 0 && i < v->disks.n; i++)
+		ret = add_slot(v->disks.disk[i].dev, e);
 	return ret;
 }
 
@@ -303,9 +305,13 @@ static int go(struct vmm *v, struct err *e)
 	confine_expect(m.cpus.n + (v->fs ? 1 : 0));
 	v->fs_thread.table = SECCOMP_FSDEV_KVM;
 	int ret = v->fs ? dev_thread_start(&v->fs_thread, v->fs, -1, "fs-device") : 0;
+	if (ret < 0)
+		return err_errno(e, -ret, "can't start the fs device");
+	ret = disks_start(&v->disks, v->cfg, SECCOMP_BLK_KVM, e);
+	if (ret < 0)
+		return ret;
 	m.entered_ns = io_now_ns();
-	if (ret == 0)
-		ret = vcpus_start(&m.cpus);
+	ret = vcpus_start(&m.cpus);
 	return ret < 0 ? err_errno(e, -ret, "can't start the machine's threads") : 0;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // vmm_tcg.c - QEMU runs the CPUs; the devices are carried to it over vhost-user
 //
-// vsock and rng are served on the main thread, fs on a thread of its own. It is over when QEMU
+// vsock and rng are served on the main thread, fs and each disk on a thread of their own. It is over when QEMU
 // closes the first of its sockets.
 #include "base/err.h"
 #include "vmm/confine.h"
@@ -58,6 +58,8 @@ static int start(struct vmm *v, struct err *e)
 		ret = carry(v, &vsock_vu, v->vsock, v->cfg->vsock_vhost_fd, e);
 	if (ret == 0)
 		ret = carry(v, &rng_vu, v->rng, v->cfg->rng_vhost_fd, e);
+	if (ret == 0)
+		ret = disks_start(&v->disks, v->cfg, SECCOMP_BLK_TCG, e);
 	if (ret < 0 || !v->fs)
 		return ret;
 	confine_expect(1);
@@ -84,6 +86,8 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 	serial_drain(v);
 	/* The threads may still be at work; what they say of their end is there if it was first. */
 	int why = vsock_vu.why ? vsock_vu.why : v->fs_thread.vu.why;
+	if (why == 0)
+		why = disks_why(&v->disks);
 	return why < 0 ? err_errno(e, -why, "a device can't go on") : 0;
 }
 
