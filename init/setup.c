@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define NS_PER_S 1000000000ull
+#define MAX_PARTITIONS 15
 
 int setup_clock(const Mayfly__Clock *clock, struct err *e)
 {
@@ -53,9 +55,28 @@ static int append_line(const char *path, const char *line, struct err *e)
 	return 0;
 }
 
+/* The disks that the user brought are the user's, with the partitions that are on them now. */
+static int give_disks(const Mayfly__Setup *setup, struct err *e)
+{
+	char path[32];
+	for (unsigned i = 0; i < setup->own_disks && i < 26; i++) {
+		snprintf(path, sizeof(path), "/dev/vd%c", 'a' + (int)i);
+		if (chown(path, setup->uid, setup->gid) < 0)
+			return err_errno(e, errno, "can't give '%s' to its user", path);
+		for (unsigned part = 1; part <= MAX_PARTITIONS; part++) {
+			snprintf(path, sizeof(path), "/dev/vd%c%u", 'a' + (int)i, part);
+			if (chown(path, setup->uid, setup->gid) < 0 && errno != ENOENT)
+				return err_errno(e, errno, "can't give '%s' to its user", path);
+		}
+	}
+	return 0;
+}
+
 int setup_late(const Mayfly__Setup *setup, struct err *e)
 {
 	int ret = loopback_up(e);
+	if (ret == 0)
+		ret = give_disks(setup, e);
 	if (ret == 0)
 		ret = append_line("/etc/passwd", setup->passwd_line, e);
 	if (ret == 0)

@@ -148,7 +148,7 @@ int config_set_disk(void *ctx, const char *v, struct err *e)
 	char *path = (char *)(uintptr_t)v;
 	if (c->n_disk == CONFIG_MAX_DISKS)
 		return err_set(e, EINVAL, "a machine has at most %d disks", CONFIG_MAX_DISKS);
-	bool ro = n > 3 && strcmp(v + n - 3, ":ro") == 0;
+	bool ro = n >= 3 && strcmp(v + n - 3, ":ro") == 0;
 	if (ro)
 		path[n - 3] = '\0';
 	if (path[0] == '\0')

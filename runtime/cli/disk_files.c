@@ -18,21 +18,35 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECTOR 512
+#define LOCK_WAIT_NS 1000000000ull
+#define LOCK_RETRY_NS 5000000l
 #define SCRATCH_DIR "/var/tmp"
 /* The program's number for the file that it is to format. */
 #define MKFS_FD 3
 
+/*
+ * The lock goes with the last reference to the open file. A ring gives its own back a moment after
+ * its process is gone, when nothing is under way any more: so a machine that has just ended is
+ * waited for.
+ */
 static int lock(const struct disk_file *f, const char *path, struct err *e)
 {
 	struct flock l = {.l_type = f->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
-	if (fcntl(f->fd, F_OFD_SETLK, &l) == 0)
+	const struct timespec pause = {.tv_nsec = LOCK_RETRY_NS};
+	uint64_t until = io_now_ns() + LOCK_WAIT_NS;
+	int ret;
+	while ((ret = fcntl(f->fd, F_OFD_SETLK, &l)) < 0 && errno == EAGAIN && io_now_ns() < until)
+		nanosleep(&pause, NULL);
+	if (ret == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return err_set(e, EBUSY, "disk '%s' is in use by another machine%s", path,
-			       f->read_only ? ", which may write to it"
+		return err_set(e, EBUSY, "disk '%s' is in use by another machine, or named twice%s",
+			       path,
+			       f->read_only ? "; somebody may write to it"
 					    : " (any number may have it with ':ro')");
 	/* Some network file systems. */
 	log_warn("disk '%s' can't be locked against other machines: %s", path, strerror(errno));
