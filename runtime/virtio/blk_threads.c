@@ -78,6 +78,7 @@ static void *worker(void *arg)
 {
 	struct blk_threads *t = arg;
 	struct blk_io_req *r;
+	pthread_setname_np(pthread_self(), THREAD_NAME);
 	if (t->begin && t->begin(THREAD_NAME) != 0)
 		return NULL;
 	pthread_mutex_lock(&t->lock);
@@ -184,8 +185,7 @@ static int start(struct blk_threads *t)
 	int ret = t->ready.fd < 0 ? -errno : evloop_add(t->loop, &t->ready, EPOLLIN);
 	while (ret == 0 && t->n < BLK_THREADS) {
 		ret = -pthread_create(&t->thread[t->n], NULL, worker, t);
-		if (ret == 0)
-			pthread_setname_np(t->thread[t->n++], THREAD_NAME);
+		t->n += ret == 0;
 	}
 	return ret;
 }

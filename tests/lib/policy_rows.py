@@ -15,8 +15,8 @@ import re
 import sys
 
 TABLES = {
-    "tcg": ("vmm-tcg", "fsdev-tcg", "fs", "qemu"),
-    "kvm": ("vmm-kvm", "vcpu-kvm", "fsdev-kvm", "fs"),
+    "tcg": ("vmm-tcg", "fsdev-tcg", "blk-tcg", "blk-io", "fs", "qemu"),
+    "kvm": ("vmm-kvm", "vcpu-kvm", "fsdev-kvm", "blk-kvm", "blk-io", "fs"),
 }
 LOADED = re.compile(r"seccomp\(0x1 .*NEW_LISTENER.*, \{len=.*\) = \d")
 CALL = re.compile(r"(\w+)\((.*?)(?:\) += |\)? <unfinished|<detached|$)")
@@ -39,6 +39,10 @@ def table_of(text, engine):
     name = re.findall(r'PR_SET_NAME \*/, "([^"]*)"', text)
     if "fs-device" in name:
         return "fsdev-" + engine
+    if "blk-io" in name:
+        return "blk-io"
+    if any(n.startswith("disk") for n in name):
+        return "blk-" + engine
     if any(n.startswith("vcpu") for n in name):
         return "vcpu-" + engine
     run = re.findall(r'^execve(?:at)?\([^\[]*\["([^"]*)"', text, re.M)

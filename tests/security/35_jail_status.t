@@ -4,7 +4,8 @@
 . "$(dirname "$0")/../lib/common.sh"
 
 mkdir data
-"$MAYFLY" run --engine "$MAYFLY_ENGINE" --cpus 2 --share "$PWD/data:/data" --timeout "$(scaled 60)s" -- \
+truncate -s 4M disk.img
+"$MAYFLY" run --engine "$MAYFLY_ENGINE" --cpus 2 --disk disk.img --scratch 16M --share "$PWD/data:/data" --timeout "$(scaled 60)s" -- \
 	sh -c 'ls /data /etc >/dev/null; echo ready; exec sleep 600' >"$T/out" 2>"$T/err" </dev/null &
 pid=$!
 BACKGROUND+=("$pid")

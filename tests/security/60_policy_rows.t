@@ -45,6 +45,17 @@ d = os.open("/usr/bin", os.O_RDONLY); os.listdir(d); os.lseek(d, 0, 0); print(le
 SH
 traced 0 --cpus 2 --memory 256M -- sh files.sh
 VM_IN=zeros traced 0 -- sh -c 'wc -c; head -c 2000000 /dev/zero; head -c 200000 /dev/urandom'
+cat >disk.sh <<'SH'
+PATH=$PATH:/usr/sbin:/sbin
+dd if=/dev/urandom of=/dev/vda bs=64k count=16 conv=fsync
+blkdiscard -f -l 1M /dev/vda; blkdiscard -f -z -l 1M /dev/vda
+wc -c </dev/vda
+SH
+truncate -s 4M disk.img
+traced 0 --disk disk.img -- sh disk.sh
+export MAYFLY_DISK_IO=threads
+traced 0 --disk disk.img -- sh disk.sh
+unset MAYFLY_DISK_IO
 traced 125 -u 0 -- sh -c 'echo c >/proc/sysrq-trigger'
 traced 125 --cpus 2 -u 0 -- sh -c 'echo b >/proc/sysrq-trigger; sleep 5'
 traced 124 --console --timeout "$(scaled 4)s" -- sleep 100
