@@ -4,9 +4,9 @@
 
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
+	--share --disk --scratch --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
-	--protocol --jail --uid-range --status-fd'
+	--disk --protocol --jail --uid-range --status-fd'
 _mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
 	--uid-range'
 
@@ -43,13 +43,15 @@ _mayfly_value() {
 	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
 	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
 	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-	--share | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
+	--share | --disk | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
+	--scratch) COMPREPLY=($(compgen -W '1G 10G 100G' -- "$cur")) ;;
 	--rootfs | --workdir | -w) _mayfly_files -d ;;
 	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
 	--jail) COMPREPLY=($(compgen -W 'full reduced' -- "$cur")) ;;
 	--tree | --file) _mayfly_files -f ;;
 	--table)
-		COMPREPLY=($(compgen -W 'vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg fs qemu' -- "$cur"))
+		COMPREPLY=($(compgen -W 'vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg blk-kvm blk-tcg blk-io fs
+			qemu' -- "$cur"))
 		;;
 	--hostname | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
 	*) return 1 ;;

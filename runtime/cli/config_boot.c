@@ -87,7 +87,8 @@ void config_help_boot(void)
 	printf("usage: mayfly boot [options]\n\n"
 	       "Boots a kernel with its serial console on standard input and output. The machine\n"
 	       "has the disks that are named, no network and no shared files: CPUs, memory, a\n"
-	       "serial port, a source of randomness. Exit status: 0 if the guest reset itself, 1 if its kernel\n"
+	       "serial port, a source of randomness. Exit status: 0 if the guest reset itself, 1 "
+	       "if its kernel\n"
 	       "panicked, 2 after a triple fault (kvm; tcg can't tell it from a reset), 124:\n"
 	       "timeout, 125: mayfly failed.\n\n"
 	       "options:\n");

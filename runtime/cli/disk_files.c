@@ -124,10 +124,19 @@ static _Noreturn void become_mkfs(int exec_fd, int file)
 	 * No journal: after a crash there is nobody to read it. What else the default has is only
 	 * written when it is used (lazy_itable_init): making it costs the same for any size.
 	 */
-	static const char *const argv[] = {"mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O",
-					   "^has_journal,^resize_inode", "-E",
+	static const char *const argv[] = {"mke2fs",
+					   "-q",
+					   "-F",
+					   "-t",
+					   "ext4",
+					   "-m",
+					   "0",
+					   "-O",
+					   "^has_journal,^resize_inode",
+					   "-E",
 					   "lazy_itable_init=1,nodiscard,root_owner=0:0",
-					   "/proc/self/fd/3", NULL};
+					   "/proc/self/fd/3",
+					   NULL};
 	static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 					  "MKE2FS_SKIP_CHECK_MSG=1", NULL};
 	int null = open("/dev/null", O_RDWR);

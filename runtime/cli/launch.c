@@ -215,7 +215,7 @@ static int make_fs(struct launch *l, const struct vm_config *c, struct views *v,
 /* Descriptors of the vmm and QEMU, our numbers; -1: this machine has none. */
 struct wires {
 	int vsock[2], fs[2], rng[2], serial[2]; /* tcg; [0] vmm, [1] QEMU */
-	int disk[CONFIG_MAX_DISKS][2]; /* tcg */
+	int disk[CONFIG_MAX_DISKS][2];		/* tcg */
 	int kvm, kernel, init;
 	int fs_server;
 	int control, report, console;

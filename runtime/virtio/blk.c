@@ -296,8 +296,8 @@ static void describe(struct blk *b, const struct virtio_blk_options *o)
 {
 	b->ops = blk_ops;
 	b->ops.num_queues = o->queues;
-	b->ops.features |= o->read_only ? VIRTIO_BLK_F_RO
-					: VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES;
+	b->ops.features |=
+		o->read_only ? VIRTIO_BLK_F_RO : VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES;
 	if (o->queues > 1)
 		b->ops.features |= VIRTIO_BLK_F_MQ;
 	b->config = (struct config){

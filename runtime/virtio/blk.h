@@ -9,8 +9,8 @@
 struct virtio_blk_options {
 	uint64_t size; /* bytes, a multiple of 512; never changes */
 	bool read_only;
-	bool throwaway;	 /* nobody reads it after the machine: a flush has nothing to do */
-	unsigned queues; /* 1 to VIRTIO_DEV_MAX_QUEUES */
+	bool throwaway;	    /* nobody reads it after the machine: a flush has nothing to do */
+	unsigned queues;    /* 1 to VIRTIO_DEV_MAX_QUEUES */
 	const char *serial; /* at most 20 bytes; copied */
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // vmm_tcg.c - QEMU runs the CPUs; the devices are carried to it over vhost-user
 //
-// vsock and rng are served on the main thread, fs and each disk on a thread of their own. It is over when QEMU
-// closes the first of its sockets.
+// vsock and rng are served on the main thread, fs and each disk on a thread of their own. It is
+// over when QEMU closes the first of its sockets.
 #include "base/err.h"
 #include "vmm/confine.h"
 #include "vmm/vmm.h"

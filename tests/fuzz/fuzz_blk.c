@@ -57,8 +57,8 @@ static void take_answers(struct run *r)
 static void request(struct run *r, const uint8_t *d)
 {
 	static const uint32_t types[] = {0, 1, 4, 8, 11, 13, 2, 99};
-	static const uint64_t sectors[] = {0, 1, DISK_SECTORS - 1, DISK_SECTORS, UINT64_MAX,
-					   1ull << 55, UINT64_MAX / 512, 32};
+	static const uint64_t sectors[] = {0,	       1,	   DISK_SECTORS - 1, DISK_SECTORS,
+					   UINT64_MAX, 1ull << 55, UINT64_MAX / 512, 32};
 	static const size_t lens[] = {0, 512, 1024, 4096, 100, 16, 32, 65536};
 	static uint8_t data[65536];
 	uint32_t type = types[d[0] & 7];
@@ -87,9 +87,8 @@ static void raw(struct run *r, const uint8_t *d)
 		return;
 	memcpy(text, d + 2, 4);
 	for (unsigned i = 0; i < n; i++)
-		b[i] = (struct fake_buf){.in = d[0] >> (4 + i) & 1,
-					 .data = text,
-					 .len = lens[(d[1] >> i * 2) & 7]};
+		b[i] = (struct fake_buf){
+			.in = d[0] >> (4 + i) & 1, .data = text, .len = lens[(d[1] >> i * 2) & 7]};
 	int head = fake_queue_add(&r->rig.q[0], b, n);
 	if (head >= 0)
 		r->status[head] = NULL;
@@ -136,9 +135,7 @@ static size_t step(struct run *r, const uint8_t *d)
 		dev->vq[0].event_idx = d[2] & 0x10;
 		return 5;
 	case CONFIG: dev->ops->get_config(dev, d[1] * 0x1010101u, config, d[2]); return 3;
-	case FEATURES:
-		dev->driver_features = d[1] & 1 ? 0 : dev->ops->features;
-		return 2;
+	case FEATURES: dev->driver_features = d[1] & 1 ? 0 : dev->ops->features; return 2;
 	default: return 1;
 	}
 }
@@ -159,9 +156,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t mark[DISK_SECTORS * BLK_SECTOR];
 	if (size < 1)
 		return 0;
-	struct virtio_blk_options o = {.size = sizeof(mark),
-				       .read_only = data[0] & 1,
-				       .throwaway = data[0] & 2};
+	struct virtio_blk_options o = {
+		.size = sizeof(mark), .read_only = data[0] & 1, .throwaway = data[0] & 2};
 	uint8_t *copy = calloc(1, size + 8);
 	must(copy, "memory");
 	memcpy(copy, data, size);

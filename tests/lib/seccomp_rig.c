@@ -22,7 +22,8 @@
 /* As the thread of that table ends. The sanitizers' own end would make more calls. */
 static _Noreturn void end(enum seccomp_table t)
 {
-	bool thread = t != SECCOMP_VMM_KVM && t != SECCOMP_VMM_TCG && t != SECCOMP_FS && t != SECCOMP_QEMU;
+	bool thread = t != SECCOMP_VMM_KVM && t != SECCOMP_VMM_TCG && t != SECCOMP_FS &&
+		      t != SECCOMP_QEMU;
 	syscall(thread ? SYS_exit : SYS_exit_group, 0);
 	__builtin_unreachable();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test_blk.c - the disk device on io_uring and on threads: data, bounds, flush, holes, floods, reset
+// test_blk.c - the disk device on io_uring and on threads: data, bounds, flush, holes, floods,
+// reset
 #include "lib/blk_rig.h"
 
 #include "base/checked.h"
@@ -102,7 +103,7 @@ static void test_outside(void **state)
 		uint64_t sector;
 		size_t len;
 	} bad[] = {
-		{SECTORS, 512},	   {SECTORS - 1, 1024},	 {UINT64_MAX, 512},
+		{SECTORS, 512},	   {SECTORS - 1, 1024},	    {UINT64_MAX, 512},
 		{1ull << 55, 512}, {UINT64_MAX / 512, 512}, {0, 100},
 		{0, 513},	   {SECTORS + 1, 0},
 	};
@@ -219,9 +220,8 @@ static void test_flood(void **state)
 		for (;; n++) {
 			fill(data, sizeof(data), n);
 			bool write = n % 2 == 0;
-			struct blk_rig_request q =
-				blk_rig_add(r, 0, write ? OUT : IN, n / 2 * 8,
-					    write ? data : NULL, sizeof(data));
+			struct blk_rig_request q = blk_rig_add(r, 0, write ? OUT : IN, n / 2 * 8,
+							       write ? data : NULL, sizeof(data));
 			if (q.head < 0)
 				break;
 		}
@@ -345,7 +345,7 @@ static void test_bad_options(void **state)
 #define BOTH(f)                                                                                    \
 	{#f " (io_uring)", f, setup_uring, teardown, NULL},                                        \
 	{                                                                                          \
-		#f " (threads)", f, setup_threads, teardown, NULL                                  \
+#f " (threads)", f, setup_threads, teardown, NULL                                  \
 	}
 
 int main(void)

@@ -134,7 +134,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_allowed),	  T(test_other_operations), T(test_other_files),
+		T(test_allowed),	  T(test_other_operations),	  T(test_other_files),
 		T(test_no_registrations), cmocka_unit_test(test_no_file),
 	};
 	return cmocka_run_group_tests_name("blk_uring", tests, NULL, NULL);

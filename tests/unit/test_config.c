@@ -240,6 +240,41 @@ static void test_paths(void **state)
 	bad("--init", "");
 }
 
+static void test_disks(void **state)
+{
+	(void)state;
+	good("--disk", "a.img");
+	assert_int_equal(c.n_disk, 1);
+	assert_string_equal(c.disk[0].path, "a.img");
+	assert_false(c.disk[0].read_only);
+	char ro[] = "b:ro";
+	good("--disk", ro);
+	assert_string_equal(c.disk[0].path, "b");
+	assert_true(c.disk[0].read_only);
+	char twice[] = "b:ro:ro";
+	good("--disk", twice);
+	assert_string_equal(c.disk[0].path, "b:ro");
+	char only[] = ":ro";
+	bad("--disk", only);
+	bad("--disk", "");
+	assert_int_equal(PARSE("--disk", "a", "--disk", "b", "--disk", "c", "cmd"), 0);
+	assert_int_equal(PARSE("--disk", "a", "--disk", "b", "--disk", "c", "--disk", "d", "cmd"),
+			 -EINVAL);
+	assert_int_equal(PARSE("--disk", "a", "--disk", "b", "--disk", "c", "--scratch", "1G", "x"),
+			 -EINVAL);
+	assert_non_null(strstr(e.text, "at most 3"));
+	assert_int_equal(PARSE("--disk", "a", "--disk", "b", "--scratch", "1G", "cmd"), 0);
+	assert_int_equal(c.scratch, 1ull << 30);
+	assert_null(c.scratch_dir);
+	char at[] = "64M:/big/disk";
+	good("--scratch", at);
+	assert_int_equal(c.scratch, 64ull << 20);
+	assert_string_equal(c.scratch_dir, "/big/disk");
+	char nowhere[] = "1G:";
+	bad("--scratch", nowhere);
+	ALL_BAD("--scratch", "", "0", "1K", "15M", "17000G", "16777217", "-1G", "x");
+}
+
 static void test_hostname(void **state)
 {
 	(void)state;
@@ -313,10 +348,11 @@ static void test_status_fd(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_defaults),  T(test_command),	    T(test_engine), T(test_cpus),
-		T(test_memory),	   T(test_times),	    T(test_env),    T(test_share),
-		T(test_paths),	   T(test_hostname),	    T(test_user),   T(test_flags),
-		T(test_status_fd), T(test_too_many_shares),
+		T(test_defaults), T(test_command),   T(test_engine),
+		T(test_cpus),	  T(test_memory),    T(test_times),
+		T(test_env),	  T(test_share),     T(test_paths),
+		T(test_disks),	  T(test_hostname),  T(test_user),
+		T(test_flags),	  T(test_status_fd), T(test_too_many_shares),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

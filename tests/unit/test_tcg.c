@@ -150,6 +150,29 @@ static void test_fewer_devices(void **state)
 	assert_null(value("-chardev", 1));
 }
 
+static void test_disks(void **state)
+{
+	(void)state;
+	fds.n_disk = 3;
+	fds.disk[0] = 201;
+	fds.disk[1] = 202;
+	fds.disk[2] = 203;
+	build();
+	assert_string_equal(value("-device", 3), "vhost-user-blk,chardev=disk0,num-queues=1");
+	assert_string_equal(value("-device", 5), "vhost-user-blk,chardev=disk2,num-queues=1");
+	assert_null(value("-device", 6));
+	assert_string_equal(value("-chardev", 3), "socket,id=disk0,fd=201");
+	assert_string_equal(value("-chardev", 5), "socket,id=disk2,fd=203");
+	c.cpus = 3;
+	build();
+	assert_string_equal(value("-device", 3), "vhost-user-blk,chardev=disk0,num-queues=3");
+	c.cpus = 32;
+	build();
+	assert_string_equal(value("-device", 4), "vhost-user-blk,chardev=disk1,num-queues=4");
+	assert_null(value("-drive", 0));
+	assert_null(value("-blockdev", 0));
+}
+
 static void test_command_line(void **state)
 {
 	(void)state;
@@ -234,7 +257,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_nothing_of_its_own), T(test_devices),	   T(test_descriptors),
 		T(test_memory_and_cpus),    T(test_kernel_args),   T(test_no_injection),
-		T(test_not_installed),	    T(test_fewer_devices), T(test_command_line),
+		T(test_not_installed),	    T(test_fewer_devices), T(test_disks),
+		T(test_command_line),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("tcg", tests, NULL, NULL);
