@@ -207,7 +207,7 @@ static int with_archive(struct export *x, int out, struct err *e)
 	x->buf = malloc(COPY_SIZE);
 	if (!x->a || !x->entry || !x->buf)
 		return err_set(e, ENOMEM, "out of memory");
-	if (archive_write_set_format_pax_restricted(x->a) != ARCHIVE_OK ||
+	if (archive_write_set_format_pax(x->a) != ARCHIVE_OK ||
 	    archive_write_add_filter_none(x->a) != ARCHIVE_OK ||
 	    archive_write_open_fd(x->a, out) != ARCHIVE_OK)
 		return failed(x, e);

@@ -318,7 +318,7 @@ int blob_load(struct source *s, const char *name, const char *hex, char **text, 
 	      struct err *e)
 {
 	AUTO_FREE char *all = NULL;
-	struct blob *b;
+	struct blob *b = NULL;
 	const void *data;
 	ssize_t n;
 	*len = 0;
@@ -412,7 +412,7 @@ static bool dir_has(const struct source *s, const char *name)
 int source_recognise(struct source *s, struct err *e)
 {
 	struct stat st;
-	struct blob *b;
+	struct blob *b = NULL;
 	if (fstat(s->fd, &st) < 0)
 		return err_errno(e, errno, "can't look at it");
 	s->is_dir = S_ISDIR(st.st_mode);

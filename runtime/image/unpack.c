@@ -196,7 +196,7 @@ static int write_archive(struct unpack *u, struct archive *a, uint32_t layer, st
 static int one_layer(struct unpack *u, uint32_t layer, struct writing *w, struct err *e)
 {
 	const struct manifest_layer *m = u->manifest ? &u->manifest->layers[layer - 1] : NULL;
-	struct blob *b;
+	struct blob *b = NULL;
 	int ret = blob_open(u->src, m ? m->name : NULL, m != NULL, &b, e);
 	if (ret < 0)
 		return ret;
