@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define FS_TAG "mayfly"
+#define IMAGE_DIR "/image"
 #define PATH_BUF 4352
 
 struct mount_row {
@@ -150,21 +151,32 @@ static int fill_upper(const char *upper, const char *hostname, struct err *e)
 	return ret < 0 ? err_errno(e, -ret, "can't make '%s'", path) : 0;
 }
 
-/* A disk of the machine's own takes the place of memory; it is nobody's afterwards. */
-static int mount_scratch(const char *device, struct err *e)
+static int mount_disk(const char *device, struct mount_row m, struct err *e)
 {
 	char source[64];
-	const struct mount_row dev = {"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL};
 	if (strchr(device, '/') || strlen(device) > 16)
 		return err_set(e, EINVAL, "bad disk '%.16s'", device);
+	snprintf(source, sizeof(source), "/dev/%s", device);
+	m.source = source;
+	mkdir(m.target, 0755);
+	return do_mount(&m, e);
+}
+
+/* A disk that takes the changes stands where the tmpfs did; it is nobody's after the machine. */
+static int mount_disks(const Mayfly__Setup *setup, struct err *e)
+{
+	const struct mount_row dev = {"devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL};
+	const struct mount_row image = {NULL, IMAGE_DIR, "erofs", MS_RDONLY | MS_NODEV, NULL};
+	const struct mount_row rw = {NULL, "/rw", "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME,
+				     "noinit_itable,discard"};
+	if (!setup->image[0] && !setup->scratch[0])
+		return 0;
 	mkdir("/dev", 0755);
 	int ret = do_mount(&dev, e);
-	if (ret < 0)
-		return ret;
-	snprintf(source, sizeof(source), "/dev/%s", device);
-	const struct mount_row rw = {source, "/rw", "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME,
-				     "noinit_itable,discard"};
-	ret = do_mount(&rw, e);
+	if (ret == 0 && setup->image[0])
+		ret = mount_disk(setup->image, image, e);
+	if (ret == 0 && setup->scratch[0])
+		ret = mount_disk(setup->scratch, rw, e);
 	umount2("/dev", MNT_DETACH);
 	return ret;
 }
@@ -257,7 +269,8 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 {
 	char lower[PATH_BUF];
 	mkdir("/new", 0755);
-	snprintf(lower, sizeof(lower), "/fs/%s", setup->root);
+	snprintf(lower, sizeof(lower), "%s%s", setup->image[0] ? IMAGE_DIR : "/fs/",
+		 setup->image[0] ? "" : setup->root);
 	int ret = overlay(lower, "/rw", 0, "/new", setup->hostname, e);
 	/* The fs process composes the system view's root, which is writable to nobody there. */
 	if (ret == 0 && chmod("/new", 0755) < 0)
@@ -310,7 +323,7 @@ static int mount_system(struct err *e)
 int mounts_build(const Mayfly__Setup *setup, struct err *e)
 {
 	AUTO_CLOSE int memory_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int ret = setup->scratch[0] ? mount_scratch(setup->scratch, e) : 0;
+	int ret = mount_disks(setup, e);
 	if (ret == 0)
 		ret = mount_root(setup, e);
 	if (ret < 0)

@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/sched.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PASSWD_MAX (16 << 20)
 #define CGROUP_PATH "/sys/fs/cgroup/mayfly-%" PRIu64
 
 struct failure {
@@ -32,6 +34,26 @@ static _Noreturn void fail(int fd, enum step step)
 	ssize_t n = write(fd, &f, sizeof(f));
 	(void)n;
 	_exit(127);
+}
+
+/* What login(1) would set; the host does not know the users of an image. */
+static void find_home(uid_t uid)
+{
+	AUTO_CLOSE int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const struct passwd *pw = NULL;
+	struct stat st;
+	FILE *f = NULL;
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < PASSWD_MAX)
+		f = fdopen(fd, "re");
+	if (f)
+		steal_fd(&fd);
+	while (f && (pw = fgetpwent(f)) && pw->pw_uid != uid)
+		;
+	setenv("HOME", pw && pw->pw_dir[0] == '/' ? pw->pw_dir : "/", 1);
+	if (pw && pw->pw_name[0])
+		setenv("USER", pw->pw_name, 0);
+	if (f)
+		fclose(f);
 }
 
 static _Noreturn void child(const struct spawn_request *r, int status_fd)
@@ -50,6 +72,8 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 		fail(status_fd, STEP_CWD);
 	/* execvp() looks PATH up in our own environment, which is to be the command's. */
 	environ = r->env;
+	if (!getenv("HOME"))
+		find_home(r->uid);
 	umask(022);
 	execvp(r->argv[0], r->argv);
 	fail(status_fd, STEP_EXEC);

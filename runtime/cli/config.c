@@ -188,6 +188,18 @@ static int set_rootfs(void *ctx, const char *v, struct err *e)
 	return set_path(&((struct vm_config *)ctx)->rootfs, v, e);
 }
 
+static int set_image(void *ctx, const char *v, struct err *e)
+{
+	return set_path(&((struct vm_config *)ctx)->image, v, e);
+}
+
+static int set_entrypoint(void *ctx, const char *v, struct err *e)
+{
+	(void)e;
+	((struct vm_config *)ctx)->entrypoint = v;
+	return 0;
+}
+
 int config_set_kernel(void *ctx, const char *v, struct err *e)
 {
 	return set_path(&((struct vm_config *)ctx)->kernel, v, e);
@@ -304,6 +316,10 @@ static const struct opt run_options[] = {
 	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
 	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
 	 set_rootfs},
+	{"image", 0, "NAME[:TAG]", "an imported image as root file system (see mayfly image)",
+	 set_image},
+	{"entrypoint", 0, "PROGRAM", "with --image: instead of the image's; '': none",
+	 set_entrypoint},
 	{"kernel", 0, "FILE", "guest kernel (ELF vmlinux or bzImage)", config_set_kernel},
 	{"init", 0, "FILE", "guest init image (cpio)", set_init},
 	{"hostname", 0, "NAME", "the guest's host name (default mayfly)", set_hostname},
@@ -336,6 +352,7 @@ void config_defaults(struct vm_config *c)
 		.uid = geteuid(),
 		.gid = getegid(),
 		.status_fd = -1,
+		.image_fd = -1,
 	};
 }
 
@@ -347,13 +364,19 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 		return ret;
 	c->argv = argv + rest;
 	c->argc = argc - rest;
-	if (c->argc == 0)
+	if (c->image && c->rootfs)
+		return err_set(e, EINVAL, "--image and --rootfs are two root file systems");
+	if (c->entrypoint && !c->image)
+		return err_set(e, EINVAL, "--entrypoint is for --image");
+	if (c->argc == 0 && !c->image)
 		return err_set(e, EINVAL, "no command given (example: mayfly run -- uname -a)");
-	if (c->argv[0][0] == '\0')
+	if (c->argc > 0 && c->argv[0][0] == '\0')
 		return err_set(e, EINVAL, "the command's name is empty");
-	if (c->n_disk + (c->scratch > 0) > CONFIG_MAX_DISKS)
-		return err_set(e, EINVAL, "a machine has at most %d disks, --scratch is one",
-			       CONFIG_MAX_DISKS);
+	if (c->n_disk + (c->scratch > 0) + (c->image != NULL) > CONFIG_MAX_DISKS)
+		return err_set(
+			e, EINVAL,
+			"a machine has at most %d disks; --scratch and --image take one each",
+			CONFIG_MAX_DISKS);
 	return 0;
 }
 
@@ -366,7 +389,8 @@ void config_free(struct vm_config *c)
 
 void config_help_run(void)
 {
-	printf("usage: mayfly run [options] [--] COMMAND [ARGUMENT...]\n\n"
+	printf("usage: mayfly run [options] [--] COMMAND [ARGUMENT...]\n"
+	       "       mayfly run [options] --image NAME[:TAG] [--] [COMMAND] [ARGUMENT...]\n\n"
 	       "Runs a command in a throwaway virtual machine. It sees the host's system\n"
 	       "directories and the current directory, can change neither, and has no network.\n"
 	       "The exit status is the command's own; 124: timeout, 125: mayfly failed, 126: not\n"

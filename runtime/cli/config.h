@@ -54,6 +54,10 @@ struct vm_config {
 	bool no_cwd;
 	const char *workdir;
 	const char *rootfs;
+	const char *image;	/* name in the store; NULL: none */
+	const char *entrypoint; /* instead of the image's; NULL: that; "": none */
+	int image_fd;		/* of the image, borrowed, and its environment: run_image.c */
+	char *const *image_env;
 	const char *kernel;
 	const char *init;   /* boot: the initrd, NULL: none */
 	const char *append; /* boot: more words for the kernel's command line */

@@ -184,6 +184,25 @@ static int open_scratch(struct disk_file *f, const struct vm_config *c, struct e
 	return format(f->fd, e);
 }
 
+/* As the guest's kernel counts them. */
+static void device_name(const struct disk_files *d, char name[16])
+{
+	snprintf(name, 16, "vd%c", 'a' + (int)d->n - 1);
+}
+
+/* The store's own file: nobody writes to it, so nobody needs to lock it. */
+static int open_image(struct disk_files *d, const struct vm_config *c, struct err *e)
+{
+	struct disk_file *f = &d->file[d->n++];
+	snprintf(f->serial, sizeof(f->serial), "mayfly-image");
+	device_name(d, d->image);
+	f->read_only = true;
+	f->fd = fcntl(c->image_fd, F_DUPFD_CLOEXEC, 3);
+	if (f->fd < 0)
+		return err_errno(e, errno, "can't use image '%s'", c->image);
+	return measure(f, c->image, e);
+}
+
 int disk_files_open(struct disk_files *d, const struct vm_config *c, struct err *e)
 {
 	int ret = 0;
@@ -193,11 +212,13 @@ int disk_files_open(struct disk_files *d, const struct vm_config *c, struct err 
 		snprintf(f->serial, sizeof(f->serial), "mayfly-disk%u", d->n - 1);
 		ret = open_disk(f, &c->disk[d->n - 1], e);
 	}
+	if (ret == 0 && c->image)
+		ret = open_image(d, c, e);
 	if (ret < 0 || c->scratch == 0)
 		return ret;
 	struct disk_file *f = &d->file[d->n++];
 	snprintf(f->serial, sizeof(f->serial), "mayfly-scratch");
-	snprintf(d->scratch, sizeof(d->scratch), "vd%c", 'a' + (int)d->n - 1);
+	device_name(d, d->scratch);
 	return open_scratch(f, c, e);
 }
 

@@ -18,11 +18,12 @@ struct disk_file {
 struct disk_files {
 	unsigned n;
 	struct disk_file file[CONFIG_MAX_DISKS];
+	char image[16];	  /* the guest's name of the root file system's device; empty: none */
 	char scratch[16]; /* the guest's name of the device that takes its changes; empty: none */
 };
 
 /*
- * disk_files_open() - what c names with --disk, in that order, then --scratch. Each is locked
+ * disk_files_open() - what c names with --disk, in that order, then the image, then --scratch. Each is locked
  * against other machines for as long as this one has it. Returns 0 or -errno with text;
  * disk_files_close() closes what there is in both cases.
  */

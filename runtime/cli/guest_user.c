@@ -135,14 +135,15 @@ static int env_put_pair(char ***env, size_t *n, const char *name, const char *va
 	return env_put(env, n, entry);
 }
 
-static int env_basic(const struct guest_user *u, char ***env, size_t *n)
+static int env_basic(const struct guest_user *u, bool image, char ***env, size_t *n)
 {
 	static const char *const passed[] = {"TERM", "TZ", "LANG"};
-	const char *path = getenv("PATH");
+	const char *path = image ? NULL : getenv("PATH");
 	int ret = env_put_pair(env, n, "PATH", path && *path ? path : DEFAULT_PATH);
-	if (ret == 0)
+	/* Of an image's user the agent knows them. */
+	if (ret == 0 && u->home[0])
 		ret = env_put_pair(env, n, "HOME", u->home);
-	if (ret == 0)
+	if (ret == 0 && u->name[0])
 		ret = env_put_pair(env, n, "USER", u->name);
 	for (size_t i = 0; ret == 0 && i < sizeof(passed) / sizeof(passed[0]); i++)
 		if (getenv(passed[i]))
@@ -158,7 +159,9 @@ int guest_user_env(const struct guest_user *u, const struct vm_config *c, char *
 {
 	char **env = NULL;
 	size_t n = 0;
-	int ret = env_basic(u, &env, &n);
+	int ret = env_basic(u, c->image != NULL, &env, &n);
+	for (char *const *p = c->image_env; ret == 0 && p && *p; p++)
+		ret = env_put(&env, &n, strdup(*p));
 	for (size_t i = 0; ret == 0 && i < c->n_env; i++) {
 		const char *given = c->env[i];
 		if (strchr(given, '='))

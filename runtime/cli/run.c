@@ -204,13 +204,19 @@ static void choose_workdir(struct run *r)
 
 static int prepare(struct run *r, struct err *e)
 {
-	int ret = views_open(&r->views, r->cfg, e);
+	int ret = run_image_open(&r->image, r->cfg, e);
+	if (ret == 0)
+		ret = views_open(&r->views, r->cfg, e);
 	if (ret < 0)
 		return ret;
 	if (r->views.note[0])
 		log_msg(LOG_WARN, "note: %s", r->views.note);
-	guest_user_find(&r->user, r->cfg, r->cfg->rootfs ? r->views.fd[0] : -1);
-	ret = guest_user_env(&r->user, r->cfg, &r->env, e);
+	if (r->cfg->image)
+		ret = run_image_user(&r->image, r->cfg, &r->user, e);
+	else
+		guest_user_find(&r->user, r->cfg, r->cfg->rootfs ? r->views.fd[0] : -1);
+	if (ret == 0)
+		ret = guest_user_env(&r->user, r->cfg, &r->env, e);
 	if (ret == 0)
 		ret = run_command_prepare(r, e);
 	choose_workdir(r);
@@ -260,6 +266,7 @@ static void finish(struct run *r)
 	evloop_close(&r->loop);
 	views_close(&r->views);
 	guest_user_env_free(r->env);
+	run_image_close(&r->image);
 	v->t.end = io_now_ns();
 	/* A guest of mayfly boot that resets itself has done what it was asked for. */
 	if (v->message[0] && !(v->boot && v->reason == VERDICT_GUEST_RESET))

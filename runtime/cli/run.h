@@ -11,6 +11,7 @@
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
+#include "cli/run_image.h"
 #include "cli/verdict.h"
 #include "proto/frame.h"
 
@@ -53,6 +54,7 @@ struct run {
 	struct vm_config *cfg;
 	struct views views;
 	struct disk_files disks;
+	struct run_image image;
 	struct guest_user user;
 	char **env;
 	char workdir[PATH_MAX];

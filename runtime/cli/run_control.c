@@ -30,6 +30,7 @@ static int send_setup(struct run *r)
 	s.uid = r->user.uid;
 	s.gid = r->user.gid;
 	s.scratch = r->disks.scratch;
+	s.image = r->disks.image;
 	s.own_disks = (uint32_t)r->cfg->n_disk;
 	f.body_case = MAYFLY__FRAME__BODY_SETUP;
 	f.setup = &s;

@@ -261,7 +261,7 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 		snprintf(v->note, sizeof(v->note), "the current directory is gone, not shared");
 		return 0;
 	}
-	if (c->no_cwd || c->rootfs)
+	if (c->no_cwd || c->rootfs || c->image)
 		return 0;
 	/* The name of the current directory has no links in it; HOME may. */
 	const char *home = getenv("HOME");
@@ -355,6 +355,9 @@ int views_open(struct views *v, const struct vm_config *c, struct err *e)
 		if (fd < 0)
 			return err_wrap(e, fd, "option --rootfs");
 		ret = add_view(v, "root", fd, NULL, MAYFLY__VIEW__MODE__OVERLAY, e);
+	} else if (c->image) {
+		v->root_name = "";
+		ret = 0;
 	} else {
 		ret = open_system(v, e);
 	}
