@@ -4,7 +4,7 @@
 
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --disk --scratch --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
+	--share --disk --scratch --rootfs --image --entrypoint --kernel --init --hostname --user -u --jail --uid-range --status-fd'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
 	--disk --protocol --jail --uid-range --status-fd'
 _mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
