@@ -205,8 +205,12 @@ static int open_image(struct disk_files *d, const struct vm_config *c, struct er
 
 int disk_files_open(struct disk_files *d, const struct vm_config *c, struct err *e)
 {
+	const char *io = getenv("MAYFLY_DISK_IO");
 	int ret = 0;
 	*d = (struct disk_files){0};
+	if (c->n_disk > 0 && io && strcmp(io, "noflush") == 0)
+		log_msg(LOG_ERROR, "warning: MAYFLY_DISK_IO=noflush: what the guest takes for "
+				   "written is lost if this host fails");
 	while (ret == 0 && d->n < c->n_disk) {
 		struct disk_file *f = &d->file[d->n++];
 		snprintf(f->serial, sizeof(f->serial), "mayfly-disk%u", d->n - 1);

@@ -275,7 +275,7 @@ static void vmm_config_disks(struct launch *l, struct proc *p, const struct disk
 		k->vhost_fd = give_if(p, w->disk[i][0]);
 		k->size = d->file[i].size;
 		k->read_only = d->file[i].read_only;
-		k->throwaway = d->file[i].throwaway;
+		k->throwaway = d->file[i].throwaway || (io && strcmp(io, "noflush") == 0);
 		k->serial = (char *)(uintptr_t)d->file[i].serial;
 		k->threads = io && strcmp(io, "threads") == 0;
 		l->disk_ptr[i] = k;
