@@ -14,6 +14,7 @@
 /* The kernel's own threads for what would block; each counts against the machine's limit. */
 #define WORKERS 8
 #define FILE_INDEX 0
+#define ASYNC_BYTES (256u * 1024)
 
 struct blk_uring {
 	struct blk_io io;
@@ -38,7 +39,7 @@ static int restrict_ring(struct io_uring *ring)
 		rows[i].sqe_op = ops[i];
 	}
 	rows[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	rows[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE;
+	rows[ARRAY_SIZE(ops)].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
 	rows[ARRAY_SIZE(ops) + 1].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	rows[ARRAY_SIZE(ops) + 1].sqe_flags = IOSQE_FIXED_FILE;
 	/* No row for registrations: there are none afterwards. */
@@ -80,6 +81,10 @@ static void put(struct blk_uring *u, struct blk_io_req *r)
 					(off_t)r->len);
 	}
 	s->flags |= IOSQE_FIXED_FILE;
+	/* Copying to and from the page cache is work: several at a time need several CPUs. */
+	if (r->len >= ASYNC_BYTES && u->io.busy > 1 &&
+	    (r->op == BLK_IO_READ || r->op == BLK_IO_WRITE))
+		s->flags |= IOSQE_ASYNC;
 	io_uring_sqe_set_data(s, r);
 	u->queued++;
 }

@@ -96,7 +96,7 @@ static void test_other_files(void **state)
 	struct fixture *f = *state;
 	char buf[16];
 	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
-	static const unsigned flags[] = {0, IOSQE_FIXED_FILE | IOSQE_ASYNC,
+	static const unsigned flags[] = {0, IOSQE_FIXED_FILE | IOSQE_IO_DRAIN,
 					 IOSQE_FIXED_FILE | IOSQE_IO_LINK};
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct io_uring_sqe *s = io_uring_get_sqe(&f->ring);
