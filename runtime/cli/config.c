@@ -132,6 +132,34 @@ static int set_share(void *ctx, const char *v, struct err *e)
 	return config_parse_share((char *)(uintptr_t)v, &c->share[c->n_share++], e);
 }
 
+int config_parse_out(char *text, struct out_spec *s, struct err *e)
+{
+	static const char size[] = ",size=";
+	*s = (struct out_spec){.guest = text, .max_bytes = CONFIG_OUT_BYTES};
+	char *colon = strchr(text, ':');
+	if (!colon || colon == text || !colon[1])
+		return err_set(e, EINVAL, "expected GUEST:HOST[,size=SIZE]");
+	*colon = '\0';
+	char *host = colon + 1;
+	s->host = host;
+	for (char *p = strstr(host, size); p; p = strstr(p + 1, size))
+		colon = p;
+	if (*colon != ',')
+		return 0;
+	*colon = '\0';
+	if (!host[0])
+		return err_set(e, EINVAL, "expected GUEST:HOST[,size=SIZE]");
+	return opt_bytes(colon + sizeof(size) - 1, &s->max_bytes, e);
+}
+
+static int set_out(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (c->n_out == CONFIG_MAX_OUTS)
+		return err_set(e, EINVAL, "more than %d of them", CONFIG_MAX_OUTS);
+	return config_parse_out((char *)(uintptr_t)v, &c->out[c->n_out++], e);
+}
+
 static int set_path(const char **field, const char *v, struct err *e)
 {
 	if (v[0] == '\0')
@@ -262,6 +290,8 @@ static const struct opt run_options[] = {
 	{"workdir", 'w', "DIR", "where the command starts, a path in the guest", set_workdir},
 	{"share", 0, "HOST[:GUEST]", "show a host file or directory, read-only (repeatable)",
 	 set_share},
+	{"out", 0, "GUEST:HOST[,size=SIZE]",
+	 "copy this file or directory out when the command has ended (repeatable)", set_out},
 	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
 	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
 	 set_rootfs},

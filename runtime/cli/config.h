@@ -11,6 +11,8 @@
 #include <sys/types.h>
 
 #define CONFIG_MAX_SHARES 64
+#define CONFIG_MAX_OUTS 16
+#define CONFIG_OUT_BYTES (16ull << 30)
 #define CONFIG_MAX_CPUS 32
 #define CONFIG_MIN_MEMORY (64ull << 20)
 #define CONFIG_MAX_MEMORY (64ull << 30)
@@ -23,6 +25,13 @@ enum jail_mode { JAIL_MODE_FULL, JAIL_MODE_REDUCED, JAIL_MODE_NONE };
 struct share {
 	const char *host;
 	const char *guest; /* NULL: the same path as on the host */
+};
+
+/* What is copied out of the guest when the command has ended. */
+struct out_spec {
+	const char *guest;
+	const char *host;
+	uint64_t max_bytes;
 };
 
 struct vm_config {
@@ -38,6 +47,8 @@ struct vm_config {
 	size_t n_env;
 	struct share share[CONFIG_MAX_SHARES];
 	size_t n_share;
+	struct out_spec out[CONFIG_MAX_OUTS];
+	size_t n_out;
 	bool no_cwd;
 	const char *workdir;
 	const char *rootfs;
@@ -92,5 +103,8 @@ void config_help_run(void);
 
 /* config_parse_share() - "HOST[:GUEST][:ro]"; changes text, keeps pointers into it. */
 int config_parse_share(char *text, struct share *s, struct err *e);
+
+/* config_parse_out() - "GUEST:HOST[,size=SIZE]"; changes text, keeps pointers into it. */
+int config_parse_out(char *text, struct out_spec *s, struct err *e);
 
 #endif
