@@ -4,7 +4,7 @@
 
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
+	--share --out --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
 	--protocol --jail --uid-range --status-fd'
 _mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
@@ -51,7 +51,7 @@ _mayfly_value() {
 	--table)
 		COMPREPLY=($(compgen -W 'vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg fs qemu' -- "$cur"))
 		;;
-	--hostname | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
+	--hostname | --out | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
 	*) return 1 ;;
 	esac
 }

@@ -23,6 +23,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char dir[] = "/dev/shm/mayfly-fuzz-out-XXXXXX";
+/* The fuzzer's own directory, which its arguments are relative to. */
+static int home;
 
 struct input {
 	const uint8_t *data;
@@ -39,14 +41,15 @@ static void must(bool ok, const char *what)
 
 static void remove_dir(void)
 {
-	must(chdir("/") == 0 && rmdir(dir) == 0, "something is left");
+	must(rmdir(dir) == 0, "something is left");
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	must(mkdtemp(dir) && chdir(dir) == 0, "directory");
+	home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	must(home >= 0 && mkdtemp(dir), "directory");
 	atexit(remove_dir);
 	return 0;
 }
@@ -61,7 +64,8 @@ static uint64_t take(struct input *in, size_t n)
 
 static ProtobufCBinaryData take_bytes(struct input *in)
 {
-	size_t n = MIN((size_t)take(in, 1), in->len);
+	size_t want = take(in, 1);
+	size_t n = MIN(want, in->len);
 	ProtobufCBinaryData b = {.data = (uint8_t *)(uintptr_t)in->data, .len = n};
 	in->data += n;
 	in->len -= n;
@@ -90,7 +94,7 @@ static int step(struct out *o, struct input *in)
 	case 2:
 		d.offset = take(in, op & 0x10 ? 8 : 1);
 		d.data.data = buf;
-		d.data.len = MIN(take(in, op & 0x20 ? 2 : 1), sizeof(buf));
+		d.data.len = take(in, op & 0x20 ? 2 : 1) % sizeof(buf);
 		return out_data(o, &d, &e);
 	default: x.discard = op & 4; return out_entry_end(o, &x, &e);
 	}
@@ -134,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct out o;
 	struct out_target t = OUT_TARGET_NONE;
 	struct input in = {.data = data, .len = size};
+	must(chdir(dir) == 0, "directory");
 	t.host = "top";
 	t.max_bytes = LIMIT;
 	snprintf(t.guest, sizeof(t.guest), "/g");
@@ -148,5 +153,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	out_close(&o);
 	out_target_close(&t);
 	check_and_clean();
+	must(fchdir(home) == 0, "back");
 	return 0;
 }
