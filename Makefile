@@ -46,7 +46,7 @@ CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/c
 	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
 	runtime/cli/agent_ok.c runtime/cli/out.c runtime/cli/out_file.c \
-	runtime/cli/out_target.c runtime/cli/run_out.c \
+	runtime/cli/out_target.c runtime/cli/run_out.c runtime/cli/hide.c runtime/cli/etc_names.c \
 	runtime/cli/cmd_gc.c runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
 	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
 VIRTIO_SRC := runtime/virtio/virtio.c runtime/virtio/queue.c runtime/virtio/chain.c \
@@ -70,7 +70,7 @@ VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
 	$(VHOST_SRC) $(FSDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) runtime/vmm/confine.c \
 	jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
-	runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
+	runtime/fs/fs_hide.c runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
 	runtime/fs/fs_ops.c runtime/fs/fs_server.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c \
 	runtime/fs/fs_xattr.c
 FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)

@@ -168,6 +168,22 @@ static int set_path(const char **field, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_view(void *ctx, const char *v, struct err *e)
+{
+	if (strcmp(v, "none") != 0 && strcmp(v, "system") != 0)
+		return err_set(e, EINVAL, "'%s' is neither none nor system", v);
+	((struct vm_config *)ctx)->view_none = strcmp(v, "none") == 0;
+	return 0;
+}
+
+static int set_hide(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (c->n_hide == CONFIG_MAX_HIDES)
+		return err_set(e, EINVAL, "more than %d of them", CONFIG_MAX_HIDES);
+	return set_path(&c->hide[c->n_hide++], v, e);
+}
+
 static int set_workdir(void *ctx, const char *v, struct err *e)
 {
 	if (v[0] != '/')
@@ -292,6 +308,9 @@ static const struct opt run_options[] = {
 	 set_share},
 	{"out", 0, "GUEST:HOST[,size=SIZE]",
 	 "copy this file or directory out when the command has ended (repeatable)", set_out},
+	{"view", 0, "none|system", "what else the guest sees of the host (default system)",
+	 set_view},
+	{"hide", 0, "PATH", "a host file or directory that nothing shows (repeatable)", set_hide},
 	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
 	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
 	 set_rootfs},
@@ -336,6 +355,8 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 	int ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
 	if (ret < 0 || c->help)
 		return ret;
+	if (c->view_none && c->rootfs)
+		return err_set(e, EINVAL, "--view none and --rootfs exclude each other");
 	c->argv = argv + rest;
 	c->argc = argc - rest;
 	if (c->argc == 0)

@@ -13,6 +13,7 @@
 #define CONFIG_MAX_SHARES 64
 #define CONFIG_MAX_OUTS 16
 #define CONFIG_OUT_BYTES (16ull << 30)
+#define CONFIG_MAX_HIDES 16
 #define CONFIG_MAX_CPUS 32
 #define CONFIG_MIN_MEMORY (64ull << 20)
 #define CONFIG_MAX_MEMORY (64ull << 30)
@@ -49,6 +50,9 @@ struct vm_config {
 	size_t n_share;
 	struct out_spec out[CONFIG_MAX_OUTS];
 	size_t n_out;
+	const char *hide[CONFIG_MAX_HIDES];
+	size_t n_hide;
+	bool view_none; /* nothing of the host but the shares */
 	bool no_cwd;
 	const char *workdir;
 	const char *rootfs;

@@ -175,6 +175,23 @@ static int make_link(struct launch *l, struct proc *p, struct err *e)
 	return give(p, own(l, sv[1]));
 }
 
+/* Only to be compared with: nothing of what is below them becomes readable. */
+static int give_hides(struct proc *p, const struct hides *hs, Mayfly__FsHide *hide,
+		      Mayfly__FsHide **ptr)
+{
+	for (size_t i = 0; i < hs->n; i++) {
+		const struct hide *h = &hs->row[i];
+		mayfly__fs_hide__init(&hide[i]);
+		ptr[i] = &hide[i];
+		hide[i].name = (char *)(uintptr_t)h->name;
+		hide[i].dir_fd = give(p, h->dir_fd);
+		hide[i].fd = h->fd >= 0 ? give(p, h->fd) : -1;
+		if (hide[i].dir_fd < 0 || (h->fd >= 0 && hide[i].fd < 0))
+			return -EMFILE;
+	}
+	return 0;
+}
+
 static int make_fs(struct launch *l, const struct vm_config *c, struct views *v, int far,
 		   struct err *e)
 {
@@ -206,6 +223,12 @@ static int make_fs(struct launch *l, const struct vm_config *c, struct views *v,
 			p->readable[p->p.n_readable++] = v->fd[i];
 	views_renumber(v, first);
 	fc.root = v->root;
+	Mayfly__FsHide hide[HIDES_MAX];
+	Mayfly__FsHide *hide_ptr[HIDES_MAX];
+	fc.hide = hide_ptr;
+	fc.n_hide = v->hides.n;
+	if (give_hides(p, &v->hides, hide, hide_ptr) < 0)
+		return err_set(e, EMFILE, "too many shared files");
 	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
 }
 

@@ -89,7 +89,6 @@ static int check_entry(const struct out *o, const Mayfly__Entry *m, struct err *
 static int make_dir(const struct out *o, int dir, const char *name, struct err *e)
 {
 	struct stat st;
-	char self[32];
 	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
 		return failed(o, errno, "make the directory", e);
 	AUTO_CLOSE int at = out_open_dir(dir, name, O_PATH);
@@ -98,6 +97,7 @@ static int make_dir(const struct out *o, int dir, const char *name, struct err *
 	if (fstat(at, &st) < 0)
 		return failed(o, errno, "use the directory", e);
 	if ((st.st_mode & 0700) != 0700 && st.st_uid == geteuid()) {
+		char self[32];
 		snprintf(self, sizeof(self), "/proc/self/fd/%d", at);
 		if (chmod(self, (st.st_mode & 07777) | 0700) < 0)
 			return failed(o, errno, "make room in", e);

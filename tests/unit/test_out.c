@@ -162,74 +162,75 @@ static int run(const char *script)
 	return ret;
 }
 
+static const struct {
+	const char *script;
+	int want;
+	const char *text;
+} hostile[] = {
+	{"Dx", -EPROTO, "a name for the top"},
+	{"Fx", -EPROTO, "a name for the top"},
+	{"Sx", -EPROTO, "a name for the top"},
+	{"e", -EPROTO, "an end of nothing"},
+	{"E", -EPROTO, "an end of nothing"},
+	{"w0,1", -EPROTO, "data of no file"},
+	{"D d", -EPROTO, "a name that is none"},
+	{"D d.", -EPROTO, "a name that is none"},
+	{"D d..", -EPROTO, "a name that is none"},
+	{"D f..", -EPROTO, "a name that is none"},
+	{"D l..=x", -EPROTO, "a name that is none"},
+	{"D da/b", -EPROTO, "a name that is none"},
+	{"D f../outside/x", -EPROTO, "a name that is none"},
+	{"D f/escaped", -EPROTO, "a name that is none"},
+	{"D fNUL", -EPROTO, "a name that is none"},
+	{"D dNUL", -EPROTO, "a name that is none"},
+	{"D fLONG", -EPROTO, "a name that is none"},
+	{"D la=b la=c", -EPROTO, "a name twice"},
+	{"D fa e fa", -EPROTO, "a name twice"},
+	{"D fa e da", -EPROTO, "a name twice"},
+	{"D da e da", -EPROTO, "a name twice"},
+	{"D da e fa", -EPROTO, "a name twice"},
+	{"D la=../outside da", -EPROTO, "a name twice"},
+	{"D la=../outside fa", -EPROTO, "a name twice"},
+	{"D fb e fa", -EPROTO, "names out of order"},
+	{"D db e la=x", -EPROTO, "names out of order"},
+	{"D fa fb", -EPROTO, "an entry inside a file"},
+	{"D fa db", -EPROTO, "an entry inside a file"},
+	{"F D", -EPROTO, "an entry inside a file"},
+	{"D ?a", -EPROTO, "an entry of no known kind"},
+	{"?", -EPROTO, "an entry of no known kind"},
+	{"D la", -EPROTO, "a symbolic link to nowhere"},
+	{"D e D", -EPROTO, "an entry behind the last"},
+	{"D e F", -EPROTO, "an entry behind the last"},
+	{"F e S", -EPROTO, "an entry behind the last"},
+	{"S S", -EPROTO, "an entry behind the last"},
+	{"D e e", -EPROTO, "an end of nothing"},
+	{"D E", -EPROTO, "an end of nothing"},
+	{"F e w0,1", -EPROTO, "data of no file"},
+	{"S w0,1", -EPROTO, "data of no file"},
+	{"D w0,1", -EPROTO, "data of no file"},
+	{"F w0,10", -EPROTO, "outside its file"},
+	{"F w9,1", -EPROTO, "outside its file"},
+	{"F w0,9 w9,1", -EPROTO, "outside its file"},
+	{"F w4,2 w5,1", -EPROTO, "outside its file"},
+	{"F w4,2 w0,1", -EPROTO, "outside its file"},
+	{"F w0,0", -EPROTO, "outside its file"},
+	{"F w0xffffffffffffffff,2", -EPROTO, "outside its file"},
+	{"F=100000 w0,32769", -EPROTO, "outside its file"},
+	{"F=0xffffffffffffffff", -EPROTO, "a size that is none"},
+	{"F=1048577", -EFBIG, "more than 1 MiB"},
+	{"D fa=1048576 e fb=1", -EFBIG, "more than 1 MiB"},
+	{"D fa=0x7fffffffffffffff", -EFBIG, "more than 1 MiB"},
+};
+
 static void test_hostile(void **state)
 {
-	static const struct {
-		const char *script;
-		int want;
-		const char *text;
-	} rows[] = {
-		{"Dx", -EPROTO, "a name for the top"},
-		{"Fx", -EPROTO, "a name for the top"},
-		{"Sx", -EPROTO, "a name for the top"},
-		{"e", -EPROTO, "an end of nothing"},
-		{"E", -EPROTO, "an end of nothing"},
-		{"w0,1", -EPROTO, "data of no file"},
-		{"D d", -EPROTO, "a name that is none"},
-		{"D d.", -EPROTO, "a name that is none"},
-		{"D d..", -EPROTO, "a name that is none"},
-		{"D f..", -EPROTO, "a name that is none"},
-		{"D l..=x", -EPROTO, "a name that is none"},
-		{"D da/b", -EPROTO, "a name that is none"},
-		{"D f../outside/x", -EPROTO, "a name that is none"},
-		{"D f/escaped", -EPROTO, "a name that is none"},
-		{"D fNUL", -EPROTO, "a name that is none"},
-		{"D dNUL", -EPROTO, "a name that is none"},
-		{"D fLONG", -EPROTO, "a name that is none"},
-		{"D la=b la=c", -EPROTO, "a name twice"},
-		{"D fa e fa", -EPROTO, "a name twice"},
-		{"D fa e da", -EPROTO, "a name twice"},
-		{"D da e da", -EPROTO, "a name twice"},
-		{"D da e fa", -EPROTO, "a name twice"},
-		{"D la=../outside da", -EPROTO, "a name twice"},
-		{"D la=../outside fa", -EPROTO, "a name twice"},
-		{"D fb e fa", -EPROTO, "names out of order"},
-		{"D db e la=x", -EPROTO, "names out of order"},
-		{"D fa fb", -EPROTO, "an entry inside a file"},
-		{"D fa db", -EPROTO, "an entry inside a file"},
-		{"F D", -EPROTO, "an entry inside a file"},
-		{"D ?a", -EPROTO, "an entry of no known kind"},
-		{"?", -EPROTO, "an entry of no known kind"},
-		{"D la", -EPROTO, "a symbolic link to nowhere"},
-		{"D e D", -EPROTO, "an entry behind the last"},
-		{"D e F", -EPROTO, "an entry behind the last"},
-		{"F e S", -EPROTO, "an entry behind the last"},
-		{"S S", -EPROTO, "an entry behind the last"},
-		{"D e e", -EPROTO, "an end of nothing"},
-		{"D E", -EPROTO, "an end of nothing"},
-		{"F e w0,1", -EPROTO, "data of no file"},
-		{"S w0,1", -EPROTO, "data of no file"},
-		{"D w0,1", -EPROTO, "data of no file"},
-		{"F w0,10", -EPROTO, "outside its file"},
-		{"F w9,1", -EPROTO, "outside its file"},
-		{"F w0,9 w9,1", -EPROTO, "outside its file"},
-		{"F w4,2 w5,1", -EPROTO, "outside its file"},
-		{"F w4,2 w0,1", -EPROTO, "outside its file"},
-		{"F w0,0", -EPROTO, "outside its file"},
-		{"F w0xffffffffffffffff,2", -EPROTO, "outside its file"},
-		{"F=100000 w0,32769", -EPROTO, "outside its file"},
-		{"F=0xffffffffffffffff", -EPROTO, "a size that is none"},
-		{"F=1048577", -EFBIG, "more than 1 MiB"},
-		{"D fa=1048576 e fb=1", -EFBIG, "more than 1 MiB"},
-		{"D fa=0x7fffffffffffffff", -EFBIG, "more than 1 MiB"},
-	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++) {
 		assert_int_equal(system("rm -rf top"), 0);
 		out_init(&t.o, &t.target);
-		int ret = run(rows[i].script);
-		if (ret != rows[i].want || !strstr(t.e.text, rows[i].text))
-			fail_msg("'%s' gives %d, '%s'", rows[i].script, ret, t.e.text);
+		int ret = run(hostile[i].script);
+		if (ret != hostile[i].want || !strstr(t.e.text, hostile[i].text))
+			fail_msg("'%s' gives %d, '%s'", hostile[i].script, ret, t.e.text);
 		out_close(&t.o);
 		assert_int_equal(open_fds(), t.fds + 1);
 	}
