@@ -4,7 +4,7 @@
 
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --out --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
+	--share --out --view --hide --rootfs --kernel --init --hostname --user -u --jail --uid-range --status-fd'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
 	--protocol --jail --uid-range --status-fd'
 _mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
@@ -43,9 +43,10 @@ _mayfly_value() {
 	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
 	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
 	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-	--share | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
+	--share | --hide | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
 	--rootfs | --workdir | -w) _mayfly_files -d ;;
 	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
+	--view) COMPREPLY=($(compgen -W 'none system' -- "$cur")) ;;
 	--jail) COMPREPLY=($(compgen -W 'full reduced' -- "$cur")) ;;
 	--tree | --file) _mayfly_files -f ;;
 	--table)

@@ -40,8 +40,13 @@ static int set_path(struct hide *h, const char *path, struct err *e)
 	if (n < 0 || (size_t)n >= sizeof(h->path))
 		return err_errno(e, ENAMETOOLONG, "'%.300s'", path);
 	h->name = strrchr(h->path, '/') + 1;
+	struct stat st;
 	h->dir_fd = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return h->dir_fd < 0 ? err_errno(e, errno, "can't open '%.300s'", real) : 0;
+	if (h->dir_fd < 0 || fstat(h->dir_fd, &st) < 0)
+		return err_errno(e, errno, "can't open '%.300s'", real);
+	h->dir_dev = st.st_dev;
+	h->dir_ino = st.st_ino;
+	return 0;
 }
 
 /* Adds one path; sets *link if it is a symbolic link. */

@@ -12,11 +12,11 @@
 #define HIDES_MAX (2 * CONFIG_MAX_HIDES)
 
 struct hide {
-	int fd, dir_fd;	     /* O_PATH; fd is -1 if there is nothing of this name yet */
+	int fd, dir_fd;	     /* O_PATH, held so that the numbers stay theirs; -1: not there */
 	char path[PATH_MAX]; /* without links in the directory part */
 	const char *name;    /* its last part */
-	dev_t dev;
-	ino_t ino;
+	dev_t dev, dir_dev;
+	ino_t ino, dir_ino; /* 0: not there */
 };
 
 /* Zero-initialise. */

@@ -175,21 +175,18 @@ static int make_link(struct launch *l, struct proc *p, struct err *e)
 	return give(p, own(l, sv[1]));
 }
 
-/* Only to be compared with: nothing of what is below them becomes readable. */
-static int give_hides(struct proc *p, const struct hides *hs, Mayfly__FsHide *hide,
-		      Mayfly__FsHide **ptr)
+static void fill_hides(const struct hides *hs, Mayfly__FsHide *hide, Mayfly__FsHide **ptr)
 {
 	for (size_t i = 0; i < hs->n; i++) {
 		const struct hide *h = &hs->row[i];
 		mayfly__fs_hide__init(&hide[i]);
-		ptr[i] = &hide[i];
 		hide[i].name = (char *)(uintptr_t)h->name;
-		hide[i].dir_fd = give(p, h->dir_fd);
-		hide[i].fd = h->fd >= 0 ? give(p, h->fd) : -1;
-		if (hide[i].dir_fd < 0 || (h->fd >= 0 && hide[i].fd < 0))
-			return -EMFILE;
+		hide[i].dev = h->dev;
+		hide[i].ino = h->ino;
+		hide[i].dir_dev = h->dir_dev;
+		hide[i].dir_ino = h->dir_ino;
+		ptr[i] = &hide[i];
 	}
-	return 0;
 }
 
 static int make_fs(struct launch *l, const struct vm_config *c, struct views *v, int far,
@@ -227,8 +224,7 @@ static int make_fs(struct launch *l, const struct vm_config *c, struct views *v,
 	Mayfly__FsHide *hide_ptr[HIDES_MAX];
 	fc.hide = hide_ptr;
 	fc.n_hide = v->hides.n;
-	if (give_hides(p, &v->hides, hide, hide_ptr) < 0)
-		return err_set(e, EMFILE, "too many shared files");
+	fill_hides(&v->hides, hide, hide_ptr);
 	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
 }
 

@@ -346,12 +346,12 @@ void views_close_fds(struct views *v)
 	for (size_t i = 0; i < v->n_fd; i++)
 		close_fd(&v->fd[i]);
 	v->n_fd = 0;
-	hides_close(&v->hides);
 }
 
 void views_close(struct views *v)
 {
 	views_close_fds(v);
+	hides_close(&v->hides);
 	for (size_t i = 0; i < v->n_view; i++)
 		free(v->view[i].target);
 	entry_free(v->root);

@@ -16,13 +16,11 @@ typedef struct Mayfly__FsConfig Mayfly__FsConfig;
 #define FS_HIDE_MAX 64u
 
 struct fs_hide_id {
-	uint32_t major, minor;
-	uint64_t ino;
+	uint64_t dev, ino;
 };
 
 struct fs_hide_row {
-	int fd, dir_fd; /* -1: nothing had this name at the start */
-	struct fs_hide_id file, dir;
+	struct fs_hide_id file, dir; /* ino 0: nothing had this name at the start */
 	char name[NAME_MAX + 1];
 };
 
@@ -31,7 +29,7 @@ struct fs_hides {
 	unsigned n;
 };
 
-/* fs_hide_init() - the configuration's list; its descriptors become ours. 0 or -errno, text. */
+/* fs_hide_init() - the configuration's list; 0 or -errno with text. */
 int fs_hide_init(struct fs *fs, const Mayfly__FsConfig *cfg, struct err *err);
 void fs_hide_destroy(struct fs *fs);
 

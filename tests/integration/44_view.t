@@ -19,7 +19,7 @@ unlike " $(out | tr '\n' ' ')" " (shadow|gshadow|machine-id|hostid|ssh|sudoers|f
 ## --view none
 guest_programs hello
 vm --view none --share hello:/in/hello -- /in/hello
-is "$rc" 0 "--view none: a static program out of a share runs"
+like "$rc $(out)" "^7 hello" "--view none: a static program out of a share runs"
 vm --view none -- ls
 is "$rc $(verdict reason)" "127 not-started" "nothing else is there"
 printf '#include <dirent.h>\n#include <stdio.h>\nint main(int c, char **v){DIR *d=opendir(c>1?v[1]:"/");struct dirent *e;while(d&&(e=readdir(d)))if(e->d_name[0]!=46)puts(e->d_name);return 0;}\n' >list.c
@@ -34,7 +34,7 @@ is "$rc" 0 "--view system is the default"
 for wrong in "--view all" "--view none --rootfs ."; do
 	# shellcheck disable=SC2086
 	vm $wrong -- true
-	is "$rc $(verdict reason)" "125 " "$wrong is refused"
+	is "$rc $(verdict reason)" "125 config" "$wrong is refused"
 done
 
 ## --hide: in the current directory, in shares, in the system view
@@ -72,12 +72,12 @@ done
 mkfifo step
 vm_meanwhile() {
 	timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" "${hide[@]}" --share .:/s -- sh -c '
-		echo ready; read -r _; sleep 1.5; ls -A /s; cat /s/.env /s/later /s/moved /s/dd/key 2>/dev/null; echo end' \
+		echo ready; read -r _; until [ -e /s/visible ]; do sleep 0.1; done; ls -A /s; cat /s/.env /s/later /s/moved /s/dd/key 2>/dev/null; echo end' \
 		<step >"$T/out" 2>"$T/err" &
 	BACKGROUND+=($!)
 	exec 7>step
 	wait_until 30 grep -q ready "$T/out"
-	mv .env moved && echo secret2 >.env && echo secret3 >later && mv d dd
+	mv .env moved && echo secret2 >.env && echo secret3 >later && mv d dd && echo >visible
 	echo go >&7
 	exec 7>&-
 	wait $!
