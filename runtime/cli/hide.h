@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 /* One for the path itself, one more if that is a symbolic link: for what it leads to. */
-#define HIDES_MAX (2 * CONFIG_MAX_HIDES)
+#define HIDES_MAX ((size_t)2 * CONFIG_MAX_HIDES)
 
 struct hide {
 	int fd, dir_fd;	     /* O_PATH, held so that the numbers stay theirs; -1: not there */
