@@ -147,28 +147,27 @@ is "$rc $(find outside -type f)" "125 " "also where an earlier guest made it"
 ## The end of mayfly in the middle of a copy
 cat >slow.sh <<'SH'
 mkdir /tmp/slow; cd /tmp/slow
-for i in $(seq 400); do head -c 500000 /dev/zero | tr '\0' x >$i; done; echo ending
+for i in $(seq $1); do head -c 2000000 /dev/zero >$i; done
 SH
-before=$(inventory)
-rm -rf slow
+n=$(fewer 200)
 timeout 100 "$MAYFLY" run --engine "$MAYFLY_ENGINE" --share "$W/slow.sh:/slow.sh" --out /tmp/slow:./slow \
-	-- sh /slow.sh >"$T/out" 2>"$T/err" &
+	-- sh /slow.sh "$n" >"$T/out" 2>"$T/err" &
 pid=$!
-copying() { [ "$(find slow -type f 2>/dev/null | wc -l)" -gt 5 ]; }
-wait_until 60 copying
+copying() { [ "$(find slow -type f 2>/dev/null | wc -l)" -gt 2 ]; }
+wait_until 80 copying
 # The child of timeout(1).
 kill -9 "$(pgrep -P "$pid")"
 wait "$pid"
 is "$?" 137 "mayfly is killed while it copies"
-below "$(find slow -type f | wc -l)" 400 "in the middle"
-is "$(find slow -type f -not -size 500000c | wc -l) $(temporaries)" "0 0" "every file that is there is whole"
+below "$(find slow -type f | wc -l)" "$n" "in the middle"
+is "$(find slow -type f -not -size 2000000c | wc -l) $(temporaries)" "0 0" "every file that is there is whole"
 
 ## A second Ctrl-C
 rm -rf slow
 timeout 100 "$MAYFLY" run --engine "$MAYFLY_ENGINE" --status-fd 9 --share "$W/slow.sh:/slow.sh" \
-	--out /tmp/slow:./slow -- sh /slow.sh >"$T/out" 2>"$T/err" 9>"$T/verdict" &
+	--out /tmp/slow:./slow -- sh /slow.sh "$n" >"$T/out" 2>"$T/err" 9>"$T/verdict" &
 pid=$!
-wait_until 60 copying
+wait_until 80 copying
 kill -INT "$(pgrep -P "$pid")"
 wait "$pid"
 is "$? $(verdict reason)" "130 interrupted" "Ctrl-C while it copies stops it"

@@ -51,10 +51,10 @@ unlike "$(out)" "secret|\.env|hard|sub" "nor in any of three shares that overlap
 is "$(out | tail -n 1)" shown "which work"
 vm "${hide[@]}" --share .:/s --user 0 -- sh -c 'cat /s/.env; find /s -name key; find / -xdev -name .env 2>/dev/null | head'
 is "$(out)" "" "not for root in the guest either"
-vm --hide /usr/bin/env --hide /etc/passwd --hide /etc/ssl -- sh -c 'ls /usr/bin/env /etc/passwd /etc/ssl; ls /usr/bin | grep -x env; ls /bin/ls'
+vm --hide /usr/bin/env --hide /etc/services --hide /etc/ssl -- sh -c 'ls /usr/bin/env /etc/services /etc/ssl; ls /usr/bin | grep -x env; ls /bin/ls'
 is "$(out)" /bin/ls "in the system view"
 vm --hide /etc --hide /usr/share -- sh -c 'ls /etc /usr; echo end'
-unlike "$(out)" "passwd|share" "whole directories of it"
+unlike "$(out)" "services|share" "whole directories of it"
 vm --hide klink -- cat d/key
 is "$rc" 1 "a link is hidden with what it leads to"
 vm --hide d -- sh -c 'mkdir d && echo mine >d/key && cat d/key'
@@ -93,10 +93,10 @@ for p in root/bin/sh root/bin/cat; do
 	ldd "$p" | grep -oE '/[^ ]+' | while IFS= read -r lib; do mkdir -p "root$(dirname "$lib")" && cp -L "$lib" "root$lib"; done
 done
 echo "hero:x:$(id -u):$(id -g)::/home/user:/bin/sh" >root/etc/passwd && echo key >root/etc/shadow
-vm --rootfs root -- sh -c 'cat /etc/passwd; echo new >/etc/new && cat /etc/new; list /bin'
+vm --rootfs root -- sh -c 'cat /etc/passwd; echo new >/home/user/new && cat /home/user/new; list /bin'
 is "$rc" 0 "a root of its own, with separate /bin, runs"
 like "$(out)" "hero.*new.*cat.*list|hero.*new.*list" "its programs and its accounts"
-yes_if "what the guest writes stays in the guest" [ ! -e root/etc/new ]
+yes_if "what the guest writes stays in the guest" [ ! -e root/home/user/new ]
 vm --rootfs root --hide root/etc/shadow -- sh -c 'cat /etc/shadow; echo end'
 is "$(out)" end "--hide works below it"
 if command -v debootstrap >/dev/null && [ -n "${MAYFLY_DEBOOTSTRAP:-}" ]; then
