@@ -56,6 +56,8 @@ CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/c
 	runtime/cli/disk_files.c runtime/cli/run_image.c runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
 	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
+	runtime/cli/agent_ok.c runtime/cli/out.c runtime/cli/out_file.c \
+	runtime/cli/out_target.c runtime/cli/run_out.c runtime/cli/hide.c runtime/cli/etc_names.c \
 	runtime/cli/cmd_gc.c runtime/cli/cmd_image.c $(STORE_SRC) runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
 	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
 VIRTIO_SRC := runtime/virtio/virtio.c runtime/virtio/queue.c runtime/virtio/chain.c \
@@ -82,14 +84,14 @@ VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
 	runtime/vmm/disks.c runtime/vmm/confine.c \
 	jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
-	runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
+	runtime/fs/fs_hide.c runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
 	runtime/fs/fs_ops.c runtime/fs/fs_server.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c \
 	runtime/fs/fs_xattr.c
 FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 JAILER_SRC := jailer/main.c jailer/single.c runtime/base/opt.c jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c \
 	jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c $(STATE_SRC) $(BASE_SRC) $(CONFIG_SRC)
 INIT_SRC := init/main.c init/agent.c init/mounts.c init/setup.c init/session.c \
-	init/session_words.c init/spawn.c init/stream.c $(BASE_SRC) $(FRAME_SRC)
+	init/session_words.c init/spawn.c init/stream.c init/fetch.c init/fetch_dir.c $(BASE_SRC) $(FRAME_SRC)
 
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CLI_OBJ := $(call objs,$(CLI_SRC)) $(BUILD)/obj/gen/agent.pb-c.o $(BUILD)/obj/gen/config.pb-c.o

@@ -4,7 +4,8 @@
 
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --disk --scratch --rootfs --image --entrypoint --kernel --init --hostname --user -u --jail --uid-range --status-fd'
+	--share --disk --scratch --out --view --hide --rootfs --image --entrypoint --kernel --init
+	--hostname --user -u --jail --uid-range --status-fd'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
 	--disk --protocol --jail --uid-range --status-fd'
 _mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
@@ -43,17 +44,18 @@ _mayfly_value() {
 	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
 	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
 	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-	--share | --disk | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
+	--share | --disk | --hide | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
 	--scratch) COMPREPLY=($(compgen -W '1G 10G 100G' -- "$cur")) ;;
 	--rootfs | --workdir | -w) _mayfly_files -d ;;
 	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
+	--view) COMPREPLY=($(compgen -W 'none system' -- "$cur")) ;;
 	--jail) COMPREPLY=($(compgen -W 'full reduced' -- "$cur")) ;;
 	--tree | --file) _mayfly_files -f ;;
 	--table)
 		COMPREPLY=($(compgen -W 'vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg blk-kvm blk-tcg blk-io fs
 			qemu' -- "$cur"))
 		;;
-	--hostname | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
+	--hostname | --out | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
 	*) return 1 ;;
 	esac
 }

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "fetch.h"
 #include "session_words.h"
 
 #include <errno.h>
@@ -227,11 +228,28 @@ static int take_closed(struct session *s, Mayfly__Stream id)
 	return 0;
 }
 
+static int start_fetch(struct session *s, const Mayfly__Fetch *m)
+{
+	if (s->state != SESSION_WORDS || s->req.cwd || fetch_check(m) < 0)
+		return -EPROTO;
+	pid_t pid = fetch_spawn(&s->conn, m);
+	if (pid < 0)
+		return pid;
+	s->pid = pid;
+	s->fetching = true;
+	s->state = SESSION_FETCHING;
+	return 0;
+}
+
 static int handle(struct session *s, const Mayfly__Frame *f)
 {
 	int ret;
+	/* The host has nothing more to say then. */
+	if (s->state == SESSION_FETCHING)
+		return -EPROTO;
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_HELLO: return 0;
+	case MAYFLY__FRAME__BODY_FETCH: return start_fetch(s, f->fetch);
 	case MAYFLY__FRAME__BODY_EXEC_START: return exec_start(s, f->exec_start);
 	case MAYFLY__FRAME__BODY_EXEC_WORDS:
 		if (s->state != SESSION_WORDS)
@@ -325,6 +343,12 @@ struct session *session_new(struct evloop *loop, int sock)
 void session_reaped(struct session *s, int status, const struct rusage *ru)
 {
 	s->pid = 0;
+	if (s->fetching) {
+		/* After a whole copy it is the host that closes. */
+		if (status != 0 && s->state != SESSION_OVER)
+			session_over(s);
+		return;
+	}
 	if (s->state == SESSION_STARTING && s->status.fd >= 0)
 		on_status(&s->status, EPOLLIN);
 	/* Another child in the middle of its start may hold the pipe; this one is known to be over.
@@ -364,7 +388,9 @@ void session_tick(struct session *s)
 void session_free(struct session *s)
 {
 	/* An early end of the connection: the command must not go on unseen. */
-	if (s->pid > 0 || s->state == SESSION_DRAINING)
+	if (s->fetching && s->pid > 0)
+		kill(s->pid, SIGKILL);
+	else if (s->pid > 0 || s->state == SESSION_DRAINING)
 		spawn_cgroup_kill(s->cgroup_fd);
 	if (s->status.fd >= 0)
 		stream_close(&s->status, s->loop);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// session.h - one command connection: from its words to its exit status
+// session.h - one connection of the host: a command from its words to its exit status, or a copy
 #ifndef MAYFLY_INIT_SESSION_H
 #define MAYFLY_INIT_SESSION_H
 
@@ -17,6 +17,7 @@ enum session_state {
 	SESSION_RUNNING,
 	SESSION_DRAINING, /* command ended; its last output is on the way */
 	SESSION_EXITED,	  /* Exit is queued or sent; waiting for the host to close */
+	SESSION_FETCHING, /* a process of its own sends files; it ends with the connection */
 	SESSION_OVER,
 };
 
@@ -42,6 +43,7 @@ struct session {
 	uint64_t id;
 	uint64_t early_signals; /* bit per signal that came before there was a process */
 	pid_t pid;
+	bool fetching; /* pid copies files */
 	int cgroup_fd;
 	uint64_t drain_deadline_ns;
 	Mayfly__Exit exit;
@@ -51,7 +53,7 @@ struct session {
 /* session_new() - over an accepted, non-blocking socket, owned from here on; NULL: no memory. */
 struct session *session_new(struct evloop *loop, int sock);
 
-/* session_reaped() - the command's process has ended. */
+/* session_reaped() - the process of the command, or of the copy, has ended. */
 void session_reaped(struct session *s, int status, const struct rusage *ru);
 
 /* session_tick() - ends what takes too long; call it now and then. */

@@ -17,6 +17,11 @@
 #define PROTO_WORDS_COUNT_MAX 131072u
 #define PROTO_GROUPS_MAX 256
 
+/* A tree that is copied: levels of directories, entries of all kinds, notes that are sent. */
+#define PROTO_TREE_DEPTH_MAX 256
+#define PROTO_TREE_ENTRIES_MAX 1000000u
+#define PROTO_TREE_NOTES_MAX 64
+
 /* Guest port of the agent's listener, and host port of the control connection. */
 #define PROTO_AGENT_PORT 1024
 #define PROTO_CONTROL_PORT 1024

@@ -132,6 +132,34 @@ static int set_share(void *ctx, const char *v, struct err *e)
 	return config_parse_share((char *)(uintptr_t)v, &c->share[c->n_share++], e);
 }
 
+int config_parse_out(char *text, struct out_spec *s, struct err *e)
+{
+	static const char size[] = ",size=";
+	*s = (struct out_spec){.guest = text, .max_bytes = CONFIG_OUT_BYTES};
+	char *colon = strchr(text, ':');
+	if (!colon || colon == text || !colon[1])
+		return err_set(e, EINVAL, "expected GUEST:HOST[,size=SIZE]");
+	*colon = '\0';
+	char *host = colon + 1;
+	s->host = host;
+	for (char *p = strstr(host, size); p; p = strstr(p + 1, size))
+		colon = p;
+	if (*colon != ',')
+		return 0;
+	*colon = '\0';
+	if (!host[0])
+		return err_set(e, EINVAL, "expected GUEST:HOST[,size=SIZE]");
+	return opt_bytes(colon + sizeof(size) - 1, &s->max_bytes, e);
+}
+
+static int set_out(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (c->n_out == CONFIG_MAX_OUTS)
+		return err_set(e, EINVAL, "more than %d of them", CONFIG_MAX_OUTS);
+	return config_parse_out((char *)(uintptr_t)v, &c->out[c->n_out++], e);
+}
+
 static int set_path(const char **field, const char *v, struct err *e)
 {
 	if (v[0] == '\0')
@@ -174,6 +202,22 @@ static int set_scratch(void *ctx, const char *v, struct err *e)
 		return err_set(e, EINVAL, "'%s' is not a whole number of MiB from 16M to 16384G",
 			       v);
 	return colon && colon[1] == '\0' ? err_set(e, EINVAL, "expected SIZE or SIZE:DIR") : 0;
+}
+
+static int set_view(void *ctx, const char *v, struct err *e)
+{
+	if (strcmp(v, "none") != 0 && strcmp(v, "system") != 0)
+		return err_set(e, EINVAL, "'%s' is neither none nor system", v);
+	((struct vm_config *)ctx)->view_none = strcmp(v, "none") == 0;
+	return 0;
+}
+
+static int set_hide(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (c->n_hide == CONFIG_MAX_HIDES)
+		return err_set(e, EINVAL, "more than %d of them", CONFIG_MAX_HIDES);
+	return set_path(&c->hide[c->n_hide++], v, e);
 }
 
 static int set_workdir(void *ctx, const char *v, struct err *e)
@@ -313,6 +357,11 @@ static const struct opt run_options[] = {
 	{"disk", 0, "FILE[:ro]", "a raw disk, /dev/vda and so on (repeatable)", config_set_disk},
 	{"scratch", 0, "SIZE[:DIR]", "keep what the guest writes in a file, not in its memory",
 	 set_scratch},
+	{"out", 0, "GUEST:HOST[,size=SIZE]",
+	 "copy this file or directory out when the command has ended (repeatable)", set_out},
+	{"view", 0, "none|system", "what else the guest sees of the host (default system)",
+	 set_view},
+	{"hide", 0, "PATH", "a host file or directory that nothing shows (repeatable)", set_hide},
 	{"no-cwd", 0, NULL, "do not share the current directory", set_no_cwd},
 	{"rootfs", 0, "DIR", "root file system instead of the host's system directories",
 	 set_rootfs},
@@ -362,6 +411,8 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 	int ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
 	if (ret < 0 || c->help)
 		return ret;
+	if (c->view_none && c->rootfs)
+		return err_set(e, EINVAL, "--view none and --rootfs exclude each other");
 	c->argv = argv + rest;
 	c->argc = argc - rest;
 	if (c->image && c->rootfs)

@@ -15,6 +15,9 @@
 #define CONFIG_MAX_DISKS 3
 #define CONFIG_MIN_SCRATCH (16ull << 20)
 #define CONFIG_MAX_SCRATCH (16ull << 40)
+#define CONFIG_MAX_OUTS 16
+#define CONFIG_OUT_BYTES (16ull << 30)
+#define CONFIG_MAX_HIDES 16
 #define CONFIG_MAX_CPUS 32
 #define CONFIG_MIN_MEMORY (64ull << 20)
 #define CONFIG_MAX_MEMORY (64ull << 30)
@@ -34,6 +37,13 @@ struct disk_option {
 	bool read_only;
 };
 
+/* What is copied out of the guest when the command has ended. */
+struct out_spec {
+	const char *guest;
+	const char *host;
+	uint64_t max_bytes;
+};
+
 struct vm_config {
 	enum engine engine; /* ENGINE_AUTO until engine_choose() */
 	enum jail_mode jail;
@@ -51,6 +61,11 @@ struct vm_config {
 	size_t n_disk;
 	uint64_t scratch;	 /* bytes, 0: changes are kept in the guest's memory */
 	const char *scratch_dir; /* NULL: TMPDIR, else /var/tmp */
+	struct out_spec out[CONFIG_MAX_OUTS];
+	size_t n_out;
+	const char *hide[CONFIG_MAX_HIDES];
+	size_t n_hide;
+	bool view_none; /* nothing of the host but the shares */
 	bool no_cwd;
 	const char *workdir;
 	const char *rootfs;
@@ -110,5 +125,8 @@ void config_help_run(void);
 
 /* config_parse_share() - "HOST[:GUEST][:ro]"; changes text, keeps pointers into it. */
 int config_parse_share(char *text, struct share *s, struct err *e);
+
+/* config_parse_out() - "GUEST:HOST[,size=SIZE]"; changes text, keeps pointers into it. */
+int config_parse_out(char *text, struct out_spec *s, struct err *e);
 
 #endif

@@ -91,10 +91,11 @@ void guest_user_find(struct guest_user *u, const struct vm_config *c, int root_f
 		snprintf(u->home, sizeof(u->home), "/home/user");
 	if (!field_ok(u->name))
 		snprintf(u->name, sizeof(u->name), "user");
-	if (!known)
+	/* An empty root has no accounts of its own. */
+	if (!known || c->view_none)
 		snprintf(u->passwd_line, sizeof(u->passwd_line), "%s:x:%u:%u::%s:/bin/sh", u->name,
 			 u->uid, u->gid, u->home);
-	if (!group_has(u, root_fd))
+	if (c->view_none || !group_has(u, root_fd))
 		snprintf(u->group_line, sizeof(u->group_line), "%s:x:%u:", u->name, u->gid);
 	if (!c->user_given) {
 		gid_t list[PROTO_GROUPS_MAX];

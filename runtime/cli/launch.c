@@ -178,6 +178,20 @@ static int make_link(struct launch *l, struct proc *p, struct err *e)
 	return give(p, own(l, sv[1]));
 }
 
+static void fill_hides(const struct hides *hs, Mayfly__FsHide *hide, Mayfly__FsHide **ptr)
+{
+	for (size_t i = 0; i < hs->n; i++) {
+		const struct hide *h = &hs->row[i];
+		mayfly__fs_hide__init(&hide[i]);
+		hide[i].name = (char *)(uintptr_t)h->name;
+		hide[i].dev = h->dev;
+		hide[i].ino = h->ino;
+		hide[i].dir_dev = h->dir_dev;
+		hide[i].dir_ino = h->dir_ino;
+		ptr[i] = &hide[i];
+	}
+}
+
 static int make_fs(struct launch *l, const struct vm_config *c, struct views *v, int far,
 		   struct err *e)
 {
@@ -209,6 +223,11 @@ static int make_fs(struct launch *l, const struct vm_config *c, struct views *v,
 			p->readable[p->p.n_readable++] = v->fd[i];
 	views_renumber(v, first);
 	fc.root = v->root;
+	Mayfly__FsHide hide[HIDES_MAX];
+	Mayfly__FsHide *hide_ptr[HIDES_MAX];
+	fc.hide = hide_ptr;
+	fc.n_hide = v->hides.n;
+	fill_hides(&v->hides, hide, hide_ptr);
 	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
 }
 

@@ -20,6 +20,8 @@
 #define FLUSH_NS 1000000000ull
 /* After that, a supervisor that can't end its machine is not waited for. */
 #define CLEAN_NS 2000000000ull
+/* --out: for a command that was killed to be reported, then once more without its last output. */
+#define KILLED_NS 2000000000ull
 
 void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 {
@@ -37,11 +39,24 @@ void run_end(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 	machine_kill(&r->machine);
 }
 
+/* Output is written and files are copied; after a timeout the reader of output is not waited for.
+ */
+static bool exited_done(struct run *r)
+{
+	if (run_out_busy(r))
+		return false;
+	if (run_command_flushed(r))
+		return true;
+	if (r->results.killed && r->phase_deadline_ns == 0)
+		r->phase_deadline_ns = io_now_ns() + FLUSH_NS;
+	return r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
+}
+
 void run_step(struct run *r)
 {
 	run_command_pump(r);
 	run_console_pump(r);
-	if (r->phase == RUN_EXITED && run_command_flushed(r)) {
+	if (r->phase == RUN_EXITED && exited_done(r)) {
 		r->phase = RUN_GOODBYE;
 		r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
 		if (run_control_shutdown(r) < 0)
@@ -72,8 +87,9 @@ static void on_stdio(struct evsource *src, uint32_t events)
 /* Nobody waits any longer, also not for output that its reader doesn't take. */
 static void interrupted(struct run *r, int number)
 {
-	/* A status that says "all is well" would be wrong if output is lost. */
-	if (r->phase == RUN_EXITED && !run_command_flushed(r))
+	/* A status that says "all is well" would be wrong if output or files are lost. */
+	if (r->phase == RUN_EXITED && !r->results.killed &&
+	    (!run_command_flushed(r) || run_out_busy(r)))
 		r->verdict.reason = VERDICT_NONE;
 	if (r->verdict.reason == VERDICT_NONE)
 		r->verdict.signal = number;
@@ -128,10 +144,37 @@ static void boot_timed_out(struct run *r)
 		r->last_line[0] ? "; its console said last: " : "", r->last_line);
 }
 
+/* With --out the machine goes on without the command until its files are copied. */
+static void kill_command(struct run *r, uint64_t now)
+{
+	r->results.killed = true;
+	r->phase_deadline_ns = now + KILLED_NS;
+	verdict_set(&r->verdict, VERDICT_TIMEOUT, "timeout: the command was killed after %.6g s",
+		    (double)r->cfg->timeout_ns / 1e9);
+	run_command_signal(r, SIGKILL);
+	run_step(r);
+}
+
+/* The command that was killed is not reported: perhaps nobody takes its output. */
+static void killed_late(struct run *r, uint64_t now)
+{
+	if (r->out_closed_sent[0] && r->out_closed_sent[1]) {
+		run_end(r, VERDICT_TIMEOUT, "timeout: the agent does not answer");
+		return;
+	}
+	run_command_drop_output(r);
+	r->phase_deadline_ns = now + KILLED_NS;
+}
+
 static void check_deadlines(struct run *r, uint64_t now)
 {
-	if (r->deadline_ns && now >= r->deadline_ns) {
+	run_out_tick(r, now);
+	if (r->deadline_ns && now >= r->deadline_ns && !run_out_busy(r)) {
 		r->deadline_ns = 0;
+		if (r->phase == RUN_RUNNING && r->results.n > 0) {
+			kill_command(r, now);
+			return;
+		}
 		/* A machine that is dying anyway may still wait for the reader of its output. */
 		if (r->phase == RUN_DYING && r->phase_deadline_ns == 0)
 			r->phase_deadline_ns = now;
@@ -148,6 +191,8 @@ static void check_deadlines(struct run *r, uint64_t now)
 	if (r->phase == RUN_GOODBYE) {
 		log_info("the guest said no goodbye");
 		r->phase = RUN_OVER;
+	} else if (r->phase == RUN_RUNNING && r->results.killed) {
+		killed_late(r, now);
 	} else if (r->phase < RUN_EXITED) {
 		run_end(r, VERDICT_GUEST_FAILED, "the agent closed the command's connection");
 	}
@@ -156,8 +201,8 @@ static void check_deadlines(struct run *r, uint64_t now)
 
 static int next_wait(const struct run *r, uint64_t now)
 {
-	uint64_t at = UINT64_MAX;
-	if (r->deadline_ns)
+	uint64_t at = run_out_wait(r);
+	if (r->deadline_ns && !run_out_busy(r))
 		at = r->deadline_ns;
 	if (r->tty_retry_ns && r->tty_retry_ns < at)
 		at = r->tty_retry_ns;
@@ -220,7 +265,7 @@ static int prepare(struct run *r, struct err *e)
 	if (ret == 0)
 		ret = run_command_prepare(r, e);
 	choose_workdir(r);
-	return ret;
+	return ret < 0 ? ret : run_out_open(r, e);
 }
 
 static int open_stdio(struct run *r, struct err *e)
@@ -260,6 +305,7 @@ static int start(struct run *r, struct err *e)
 static void finish(struct run *r)
 {
 	struct verdict *v = &r->verdict;
+	run_out_close(r);
 	run_command_free(r);
 	machine_finish(&r->machine);
 	close_fd(&r->signals.fd);
@@ -305,6 +351,7 @@ int run_main(struct vm_config *c, uint64_t start_ns)
 	r.verdict.boot = c->boot;
 	r.machine = MACHINE_NONE;
 	r.loop.epfd = r.signals.fd = r.command_src.fd = r.control_src.fd = -1;
+	r.results.src.fd = r.results.conn.fd = -1;
 	r.command.fd = r.control.fd = r.report.fd = r.console.fd = -1;
 	r.in.done = r.out[0].done = r.out[1].done = true;
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;

@@ -2,16 +2,18 @@
 // run.h - one `mayfly run` from launch to verdict
 //
 // One thread, one event loop. run_machine.c listens to the supervisor and the machine's logs,
-// run_control.c to the agent, run_command.c carries the command and its streams, run.c holds the
-// order of events, the deadlines and the signals.
+// run_control.c to the agent, run_command.c carries the command and its streams, run_out.c copies
+// results out, run.c holds the order of events, the deadlines and the signals.
 #ifndef MAYFLY_CLI_RUN_H
 #define MAYFLY_CLI_RUN_H
 
 #include "base/evloop.h"
+#include "cli/agent_ok.h"
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
 #include "cli/run_image.h"
+#include "cli/out.h"
 #include "cli/verdict.h"
 #include "proto/frame.h"
 
@@ -20,7 +22,7 @@ enum run_phase {
 	RUN_BOOTING,  /* until the agent says Ready */
 	RUN_STARTING, /* the command is on its way in */
 	RUN_RUNNING,
-	RUN_EXITED,  /* Exit has come; output is flushed */
+	RUN_EXITED,  /* Exit has come; output is flushed, files are copied out */
 	RUN_GOODBYE, /* Shutdown is sent */
 	RUN_DYING,   /* a part of the machine ended: the rest follows, then the verdict is made */
 	RUN_OVER,
@@ -43,6 +45,20 @@ struct run_log {
 struct run_typed {
 	size_t pos, len;
 	char buf[4096];
+};
+
+/* --out: one after the other, each over a connection of its own. */
+struct run_out {
+	struct out_target target[CONFIG_MAX_OUTS];
+	size_t n, at; /* at is under way, those before it are over */
+	bool begun;
+	bool killed; /* by --timeout: the machine goes on until all is copied */
+	struct out *writer;
+	struct frame_conn conn;
+	struct evsource src;
+	struct agent_ok ok;
+	unsigned noted;
+	uint64_t start_ns, heard_ns, shown_ns;
 };
 
 struct run_words {
@@ -81,15 +97,14 @@ struct run {
 
 	struct frame_conn command;
 	struct evsource command_src;
-	char ok_line[32];
-	size_t ok_len;
-	bool ok_done;
+	struct agent_ok ok;
 	struct run_words argv_words, env_words;
 	bool words_done;
 
 	struct hostio in, out[2];
 	uint32_t in_credit;
 	bool out_closed_sent[2];
+	struct run_out results;
 
 	unsigned interrupts;
 	uint64_t deadline_ns;	    /* --timeout */
@@ -134,6 +149,21 @@ void run_command_signal(struct run *r, int number);
 void run_command_pump(struct run *r);
 bool run_command_flushed(const struct run *r);
 void run_command_free(struct run *r);
+
+/* run_command_drop_output() - the command's end is not to wait for readers of its output. */
+void run_command_drop_output(struct run *r);
+
+/* run_out.c: --out. open comes before the machine, close makes failures of what is not copied. */
+int run_out_open(struct run *r, struct err *e);
+void run_out_begin(struct run *r);
+bool run_out_busy(const struct run *r);
+void run_out_close(struct run *r);
+
+/* run_out_tick() - shows progress, ends what does not get on. */
+void run_out_tick(struct run *r, uint64_t now);
+
+/* run_out_wait() - when run_out_tick() is to be called next; UINT64_MAX: never. */
+uint64_t run_out_wait(const struct run *r);
 
 /* run_main() - the whole of it, also of mayfly boot; returns mayfly's exit status. */
 int run_main(struct vm_config *c, uint64_t start_ns);

@@ -228,7 +228,9 @@ static void take_exit(struct run *r, const Mayfly__Exit *x)
 		return;
 	verdict_from_exit(&r->verdict, x, r->cfg->memory);
 	r->phase = RUN_EXITED;
+	r->phase_deadline_ns = 0;
 	hostio_close(&r->in);
+	run_out_begin(r);
 }
 
 static int handle(struct run *r, const Mayfly__Frame *f)
@@ -249,29 +251,12 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 	}
 }
 
-/* The "OK <port>" line that the device answers our CONNECT with; 1 when it is there. */
-static int read_ok(struct run *r)
-{
-	while (!r->ok_done) {
-		ssize_t n = read(r->command.fd, r->ok_line + r->ok_len, 1);
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-		if (n == 0)
-			return -ECONNREFUSED;
-		if (r->ok_line[r->ok_len] == '\n')
-			r->ok_done = true;
-		if (++r->ok_len == sizeof(r->ok_line))
-			return -EPROTO;
-	}
-	return strncmp(r->ok_line, "OK ", 3) == 0 ? 1 : -EPROTO;
-}
-
 static void on_command(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
 	int ret = 1;
 	if (events & ~(uint32_t)EPOLLOUT) {
-		ret = read_ok(r);
+		ret = agent_ok_read(&r->ok, r->command.fd);
 		if (ret == 1)
 			ret = frame_fill(&r->command);
 	}
@@ -297,16 +282,13 @@ static void on_command(struct evsource *src, uint32_t events)
 
 int run_command_start(struct run *r, struct err *e)
 {
-	char line[32];
 	int fd = machine_connect(&r->machine, e);
 	if (fd < 0)
 		return fd;
 	r->command.fd = fd;
 	r->command_src = (struct evsource){.fd = fd, .fn = on_command, .arg = r};
 	r->in_credit = PROTO_WINDOW;
-	/* The socket is new: there is room for a line. */
-	int n = snprintf(line, sizeof(line), "CONNECT %d\n", PROTO_AGENT_PORT);
-	int ret = io_write_full(fd, line, (size_t)n);
+	int ret = agent_ok_ask(fd);
 	if (ret == 0)
 		ret = frame_send_hello(&r->command, "mayfly");
 	if (ret == 0)
@@ -329,6 +311,16 @@ void run_command_signal(struct run *r, int number)
 	f.signal = &s;
 	if (r->command_src.fd >= 0 && frame_send(&r->command, &f) < 0)
 		log_warn("signal %d could not be passed on", number);
+}
+
+void run_command_drop_output(struct run *r)
+{
+	for (int i = 0; i < 2; i++)
+		if (r->command_src.fd >= 0 && !r->out_closed_sent[i]) {
+			r->out_closed_sent[i] = true;
+			frame_send_closed(&r->command,
+					  i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT);
+		}
 }
 
 void run_command_free(struct run *r)

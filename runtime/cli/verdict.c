@@ -36,6 +36,7 @@ static const char *const reason_names[] = {
 	[VERDICT_JAILER_KILLED] = "jailer-killed",
 	[VERDICT_SECCOMP] = "seccomp",
 	[VERDICT_OUTPUT] = "output",
+	[VERDICT_OUT] = "out",
 	[VERDICT_CONFIG] = "config",
 };
 _Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");

@@ -40,6 +40,7 @@ enum verdict_reason {
 	VERDICT_JAILER_KILLED,
 	VERDICT_SECCOMP, /* a process made a system call that its table lacks */
 	VERDICT_OUTPUT,
+	VERDICT_OUT, /* the command succeeded, but --out could not be copied */
 	VERDICT_CONFIG,
 	VERDICT_REASONS,
 };

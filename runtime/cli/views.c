@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "cli/etc_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,52 +25,6 @@
 static const char *const system_dirs[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 };
-
-/* What programs need to run and nothing that identifies or authenticates this host. */
-static const char *const etc_names[] = {
-	"alternatives",
-	"bash.bashrc",
-	"ca-certificates",
-	"ca-certificates.conf",
-	"debian_version",
-	"ethertypes",
-	"fonts",
-	"group",
-	"host.conf",
-	"inputrc",
-	"issue",
-	"java-17-openjdk",
-	"ld.so.cache",
-	"ld.so.conf",
-	"ld.so.conf.d",
-	"locale.alias",
-	"localtime",
-	"login.defs",
-	"lsb-release",
-	"magic",
-	"magic.mime",
-	"mime.types",
-	"networks",
-	"nsswitch.conf",
-	"os-release",
-	"passwd",
-	"perl",
-	"profile",
-	"profile.d",
-	"protocols",
-	"python3",
-	"python3.11",
-	"python3.12",
-	"python3.13",
-	"rpc",
-	"services",
-	"shells",
-	"skel",
-	"terminfo",
-	"timezone",
-};
-
-static const char *const etc_ssl_names[] = {"certs", "openssl.cnf"};
 
 static Mayfly__FsEntry *entry_new(const char *name, int fd, uint32_t cache_ms)
 {
@@ -131,41 +86,47 @@ static int add_if_there(struct views *v, Mayfly__FsEntry *dir, const char *path,
 	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
+	if (hides_file(&v->hides, fd)) {
+		close(fd);
+		return 0;
+	}
 	int ret = keep_fd(v, fd, e);
 	if (ret < 0)
 		return ret;
 	return entry_add(dir, strrchr(path, '/') + 1, fd) ? 0 : err_errno(e, ENOMEM, "views");
 }
 
-static int add_names(struct views *v, Mayfly__FsEntry *dir, const char *prefix,
-		     const char *const *names, size_t n, struct err *e)
+static int add_etc(struct views *v, Mayfly__FsEntry *etc, struct err *e)
 {
 	char path[128];
+	Mayfly__FsEntry *ssl = hides_path(&v->hides, "/etc/ssl") ? NULL : entry_add(etc, "ssl", -1);
 	int ret = 0;
-	for (size_t i = 0; ret == 0 && i < n; i++) {
-		snprintf(path, sizeof(path), "%s%s", prefix, names[i]);
-		ret = add_if_there(v, dir, path, e);
+	for (size_t i = 0; ret == 0 && i < etc_names_count; i++) {
+		bool in_ssl = strncmp(etc_names[i].name, "ssl/", 4) == 0;
+		snprintf(path, sizeof(path), "/etc/%s", etc_names[i].name);
+		if (!in_ssl || ssl)
+			ret = add_if_there(v, in_ssl ? ssl : etc, path, e);
 	}
 	return ret;
 }
 
-static int open_system(struct views *v, struct err *e)
+static int open_system(struct views *v, const struct vm_config *c, struct err *e)
 {
 	Mayfly__FsEntry *sys = entry_add(v->root, "system", -1);
 	if (!sys)
 		return err_errno(e, ENOMEM, "views");
 	sys->cache_ms = SYSTEM_CACHE_MS;
+	v->root_name = sys->name;
+	/* --view none: a root without anything in it. */
+	if (c->view_none)
+		return 0;
+	int ret = 0;
+	for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(system_dirs); i++)
+		ret = add_if_there(v, sys, system_dirs[i], e);
+	if (ret < 0 || hides_path(&v->hides, "/etc"))
+		return ret;
 	Mayfly__FsEntry *etc = entry_add(sys, "etc", -1);
-	Mayfly__FsEntry *ssl = etc ? entry_add(etc, "ssl", -1) : NULL;
-	if (!ssl)
-		return err_errno(e, ENOMEM, "views");
-	int ret = add_names(v, sys, "", system_dirs, ARRAY_SIZE(system_dirs), e);
-	if (ret == 0)
-		ret = add_names(v, etc, "/etc/", etc_names, ARRAY_SIZE(etc_names), e);
-	if (ret == 0)
-		ret = add_names(v, ssl, "/etc/ssl/", etc_ssl_names, ARRAY_SIZE(etc_ssl_names), e);
-	v->root_name = "system";
-	return ret;
+	return etc ? add_etc(v, etc, e) : err_errno(e, ENOMEM, "views");
 }
 
 /* Symbolic links in a path that the user types are the user's to follow. */
@@ -261,7 +222,7 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 		snprintf(v->note, sizeof(v->note), "the current directory is gone, not shared");
 		return 0;
 	}
-	if (c->no_cwd || c->rootfs || c->image)
+	if (c->no_cwd || c->rootfs || c->image || c->view_none || hides_path(&v->hides, v->cwd))
 		return 0;
 	/* The name of the current directory has no links in it; HOME may. */
 	const char *home = getenv("HOME");
@@ -322,6 +283,12 @@ static int check_target(const char *path, char out[PATH_MAX], struct err *e)
 	return 0;
 }
 
+static bool hidden(const struct views *v, const char *path, int fd)
+{
+	AUTO_FREE char *real = realpath(path, NULL);
+	return hides_file(&v->hides, fd) || (real && hides_path(&v->hides, real));
+}
+
 static int open_share(struct views *v, const struct share *s, unsigned n, struct err *e)
 {
 	char name[32];
@@ -339,6 +306,10 @@ static int open_share(struct views *v, const struct share *s, unsigned n, struct
 	int fd = open_host(s->host, false, e);
 	if (fd < 0)
 		return fd;
+	if (hidden(v, s->host, fd)) {
+		close(fd);
+		return err_set(e, EINVAL, "'%s' is hidden by --hide", s->host);
+	}
 	snprintf(name, sizeof(name), "share%u", n);
 	return add_view(v, name, fd, clean, MAYFLY__VIEW__MODE__READ_ONLY, e);
 }
@@ -349,7 +320,9 @@ int views_open(struct views *v, const struct vm_config *c, struct err *e)
 	v->root = entry_new("", -1, SYSTEM_CACHE_MS);
 	if (!v->root)
 		return err_errno(e, ENOMEM, "views");
-	int ret;
+	int ret = hides_open(&v->hides, c, e);
+	if (ret < 0)
+		return ret;
 	if (c->rootfs) {
 		int fd = open_host(c->rootfs, true, e);
 		if (fd < 0)
@@ -359,7 +332,7 @@ int views_open(struct views *v, const struct vm_config *c, struct err *e)
 		v->root_name = "";
 		ret = 0;
 	} else {
-		ret = open_system(v, e);
+		ret = open_system(v, c, e);
 	}
 	if (ret == 0)
 		ret = open_cwd(v, c, e);
@@ -381,6 +354,7 @@ void views_close_fds(struct views *v)
 void views_close(struct views *v)
 {
 	views_close_fds(v);
+	hides_close(&v->hides);
 	for (size_t i = 0; i < v->n_view; i++)
 		free(v->view[i].target);
 	entry_free(v->root);

@@ -4,6 +4,7 @@
 #define MAYFLY_CLI_VIEWS_H
 
 #include "cli/config.h"
+#include "cli/hide.h"
 #include "proto/agent.pb-c.h"
 #include "proto/config.pb-c.h"
 
@@ -20,6 +21,7 @@ struct views {
 	Mayfly__FsEntry *root;
 	int fd[VIEWS_MAX_FDS];
 	size_t n_fd;
+	struct hides hides;
 	Mayfly__View view[VIEWS_MAX];
 	Mayfly__View *view_ptr[VIEWS_MAX];
 	size_t n_view;

@@ -39,7 +39,8 @@ int fs_init(struct fs *fs, const Mayfly__FsConfig *cfg, const struct fs_limits *
 		return err_errno(err, -ret, "node table");
 	fs_cache_init(fs, limits->max_cached);
 	fs_dir_init(fs, limits->max_dirs);
-	return fs_tree_build(fs, cfg->root, err);
+	ret = fs_tree_build(fs, cfg->root, err);
+	return ret < 0 ? ret : fs_hide_init(fs, cfg, err);
 }
 
 void fs_destroy(struct fs *fs)
@@ -48,6 +49,7 @@ void fs_destroy(struct fs *fs)
 	if (fs->nodes.bucket)
 		fs_node_destroy(&fs->nodes);
 	fs_tree_destroy(fs);
+	fs_hide_destroy(fs);
 	fs_ino_destroy(&fs->inos);
 	close_fd(&fs->proc_fd);
 }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "fs/fs_cache.h"
 #include "fs/fs_dir.h"
+#include "fs/fs_hide.h"
 #include "fs/fs_ino.h"
 #include "fs/fs_node.h"
 #include "fs/fs_tree.h"
@@ -45,6 +46,7 @@ struct fs {
 	struct fs_cache cache;
 	struct fs_tree tree;
 	struct fs_dirs dirs;
+	struct fs_hides hides;
 	int proc_fd; /* /proc/self/fd; also the working directory */
 	bool map_ids;
 	bool no_xattr;

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "fs/fs.h"
+#include "fs/fs_attr.h"
 #include "fs/fs_lookup.h"
 #include "fs/fs_open.h"
 
@@ -162,6 +163,16 @@ static void record_put(struct fill *f, const struct fuse_entry_out *entry, uint6
 	f->used += size;
 }
 
+static bool hidden(const struct fill *f, const char *name)
+{
+	struct statx stx;
+	/* Names that the configuration made are not the host's. */
+	if (f->fs->hides.n == 0 || f->fd < 0)
+		return false;
+	bool there = fs_attr_statx(f->fd, name, &stx) == 0;
+	return fs_hide_hides(f->fs, f->fd, name, there ? &stx : NULL);
+}
+
 /*
  * One name into the buffer. "." and ".." carry no node: the guest knows them.
  * Returns false if it doesn't fit, true if it was put or is not shown.
@@ -172,7 +183,7 @@ static bool put(struct fill *f, uint64_t ino, uint64_t off, uint8_t type, const 
 	bool dot = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 	if (record_size(f, strlen(name)) > f->room - f->used)
 		return false;
-	if (type == DT_BLK || type == DT_CHR)
+	if (type == DT_BLK || type == DT_CHR || (!dot && !f->plus && hidden(f, name)))
 		return true;
 	if (!dot && f->plus) {
 		int ret = fs_lookup(f->fs, f->dir, f->fd, name, &e);

@@ -95,6 +95,8 @@ int fs_lookup(struct fs *fs, struct fs_node *dir, int dirfd, const char *name,
 	struct fs_key key;
 	struct fs_node *n = NULL;
 	int ret = fs_attr_statx(dirfd, name, &stx);
+	if (ret == 0 && fs_hide_hides(fs, dirfd, name, &stx))
+		ret = -ENOENT;
 	if (ret == 0)
 		ret = classify(fs, dir, &stx, &key);
 	if (ret == 0)

@@ -62,6 +62,20 @@ static int path_fd(struct fs_fixture *fx, const char *name)
 	return fd;
 }
 
+static void hide_one(struct fs_fixture *fx, const char *name, Mayfly__FsHide *h)
+{
+	struct stat st;
+	mayfly__fs_hide__init(h);
+	h->name = (char *)(uintptr_t)name;
+	assert_int_equal(fstat(fx->dirfd, &st), 0);
+	h->dir_dev = st.st_dev;
+	h->dir_ino = st.st_ino;
+	if (fstatat(fx->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		h->dev = st.st_dev;
+		h->ino = st.st_ino;
+	}
+}
+
 static struct fs *build(struct fs_fixture *fx, const struct fx_options *o)
 {
 	Mayfly__FsEntry e[7];
@@ -88,6 +102,13 @@ static struct fs *build(struct fs_fixture *fx, const struct fx_options *o)
 	cfg.no_xattr = o->no_xattr;
 	cfg.uid = 4242;
 	cfg.gid = 4343;
+	Mayfly__FsHide hide;
+	Mayfly__FsHide *hide_ptr = &hide;
+	if (o->hide) {
+		hide_one(fx, o->hide, &hide);
+		cfg.hide = &hide_ptr;
+		cfg.n_hide = 1;
+	}
 	struct fs_limits l = o->limits;
 	l.max_bytes = l.max_bytes ? l.max_bytes : FS_BUDGET_BYTES;
 	l.max_cached = l.max_cached ? l.max_cached : 400;

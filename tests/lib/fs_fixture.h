@@ -33,7 +33,8 @@ struct fs_fixture {
 struct fx_options {
 	struct fs_limits limits; /* zeros: large */
 	bool map_ids, no_xattr;
-	unsigned nofile; /* child only; 0: as it is */
+	unsigned nofile;  /* child only; 0: as it is */
+	const char *hide; /* a name of the host directory that nothing shows */
 };
 
 void fx_tree(struct fs_fixture *fx);

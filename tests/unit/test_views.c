@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -332,15 +333,106 @@ static void test_most_shares(void **state)
 	assert_true(t.v.n_fd <= VIEWS_MAX_FDS);
 }
 
+static void test_view_none(void **state)
+{
+	(void)state;
+	t.c.view_none = true;
+	t.c.n_share = 1;
+	t.c.share[0] = (struct share){"sub", "/data"};
+	assert_int_equal(reopen(), 0);
+	const Mayfly__FsEntry *sys = find(t.v.root, t.v.root_name);
+	assert_non_null(sys);
+	assert_int_equal(sys->n_entry, 0);
+	assert_false(t.v.cwd_shared);
+	assert_int_equal(t.v.n_view, 1);
+	assert_int_equal(t.v.n_fd, 1);
+}
+
+static void test_hide(void **state)
+{
+	(void)state;
+	t.c.n_hide = 3;
+	t.c.hide[0] = "/etc/passwd";
+	t.c.hide[1] = "/etc/ssl";
+	t.c.hide[2] = "sub";
+	assert_int_equal(reopen(), 0);
+	const Mayfly__FsEntry *etc = find(find(t.v.root, "system"), "etc");
+	assert_non_null(find(etc, "group"));
+	assert_null(find(etc, "passwd"));
+	assert_null(find(etc, "ssl"));
+	assert_int_equal(t.v.hides.n, 3);
+	/* Below what is hidden, and the same directory by another name. */
+	t.c.n_share = 1;
+	t.c.share[0] = (struct share){"sub", "/data"};
+	assert_int_equal(reopen(), -EINVAL);
+	t.c.share[0] = (struct share){"link", "/data"};
+	assert_int_equal(reopen(), -EINVAL);
+	t.c.n_share = 0;
+	assert_int_equal(chdir("sub"), 0);
+	t.c.hide[2] = "../sub";
+	assert_int_equal(reopen(), 0);
+	assert_false(t.v.cwd_shared);
+	t.c.hide[2] = "/etc";
+	assert_int_equal(reopen(), 0);
+	assert_null(find(find(t.v.root, "system"), "etc"));
+	views_close(&t.v);
+	assert_int_equal(open_fds(), t.fds);
+}
+
+/* The type of /bin in the system view of a host whose root is t.dir; in a child. */
+static mode_t type_of_bin(void)
+{
+	struct stat st;
+	if (chroot(t.dir) < 0 || chdir("/") < 0)
+		return 0;
+	t.c.no_cwd = true;
+	if (reopen() < 0)
+		return 0;
+	const Mayfly__FsEntry *bin = find(find(t.v.root, "system"), "bin");
+	return bin && fstat(bin->fd, &st) == 0 ? st.st_mode & S_IFMT : 0;
+}
+
+static void expect_bin(const char *make, mode_t want)
+{
+	int status;
+	assert_int_equal(system(make), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(type_of_bin() == want ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* /bin as a directory of its own, and as a link into /usr. */
+static void test_split_and_merged_usr(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	expect_bin("mkdir -p usr/bin bin etc", S_IFDIR);
+	expect_bin("rmdir bin && ln -s usr/bin bin", S_IFLNK);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cwd_policy),  T(test_system_view),     T(test_cwd),
-		T(test_cwd_is_home), T(test_cwd_gone),	      T(test_shares),
-		T(test_bad_shares),  T(test_refused_targets), T(test_rootfs),
-		T(test_renumber),    T(test_closes_all),      T(test_most_shares),
+		T(test_cwd_policy),
+		T(test_system_view),
+		T(test_cwd),
+		T(test_cwd_is_home),
+		T(test_cwd_gone),
+		T(test_shares),
+		T(test_bad_shares),
+		T(test_refused_targets),
+		T(test_rootfs),
+		T(test_renumber),
+		T(test_closes_all),
+		T(test_most_shares),
+		T(test_view_none),
+		T(test_hide),
+		T(test_split_and_merged_usr),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("views", tests, NULL, NULL);
