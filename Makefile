@@ -67,10 +67,11 @@ VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
 	runtime/vmm/guest_serial.c runtime/vmm/dev_thread.c $(VIRTIO_SRC) $(VSOCK_SRC) \
 	$(VHOST_SRC) $(FSDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) runtime/vmm/confine.c \
 	jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
-FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
-	runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
-	runtime/fs/fs_ops.c runtime/fs/fs_server.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c \
-	runtime/fs/fs_xattr.c
+FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_change.c \
+	runtime/fs/fs_dir.c runtime/fs/fs_file.c runtime/fs/fs_ino.c runtime/fs/fs_lookup.c \
+	runtime/fs/fs_node.c runtime/fs/fs_open.c runtime/fs/fs_ops.c runtime/fs/fs_ops_change.c \
+	runtime/fs/fs_quota.c runtime/fs/fs_server.c runtime/fs/fs_setattr.c runtime/fs/fs_tree.c \
+	runtime/fs/fs_wire.c runtime/fs/fs_xattr.c
 FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 JAILER_SRC := jailer/main.c jailer/single.c runtime/base/opt.c jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c \
 	jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c $(STATE_SRC) $(BASE_SRC) $(CONFIG_SRC)

@@ -3,8 +3,14 @@
 #include "policy.h"
 
 const struct policy *const policies[SECCOMP_TABLES] = {
-	[SECCOMP_VMM_KVM] = &policy_vmm_kvm,	 [SECCOMP_VMM_TCG] = &policy_vmm_tcg,
-	[SECCOMP_VCPU_KVM] = &policy_vcpu_kvm,	 [SECCOMP_FSDEV_KVM] = &policy_fsdev_kvm,
-	[SECCOMP_FSDEV_TCG] = &policy_fsdev_tcg, [SECCOMP_FS] = &policy_fs,
+	[SECCOMP_VMM_KVM] = &policy_vmm_kvm,
+	[SECCOMP_VMM_TCG] = &policy_vmm_tcg,
+	[SECCOMP_VCPU_KVM] = &policy_vcpu_kvm,
+	[SECCOMP_FSDEV_KVM] = &policy_fsdev_kvm,
+	[SECCOMP_FSDEV_TCG] = &policy_fsdev_tcg,
+	[SECCOMP_FSDEV_KVM_RW] = &policy_fsdev_kvm_rw,
+	[SECCOMP_FSDEV_TCG_RW] = &policy_fsdev_tcg_rw,
+	[SECCOMP_FS] = &policy_fs,
+	[SECCOMP_FS_RW] = &policy_fs_rw,
 	[SECCOMP_QEMU] = &policy_qemu,
 };

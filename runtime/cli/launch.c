@@ -50,6 +50,7 @@ struct proc {
 	Mayfly__JailFile *file_ptr[2];
 	char *tree[TCG_MAX_TREES];
 	int32_t readable[JAIL_MAX_FDS];
+	int32_t writable[JAIL_MAX_FDS];
 	char config_arg[16];
 	int next;
 };
@@ -125,6 +126,7 @@ static int proc_init(struct launch *l, unsigned which, int exec_fd)
 	p->p.file = p->file_ptr;
 	p->p.tree = p->tree;
 	p->p.readable = p->readable;
+	p->p.writable = p->writable;
 	p->next = FIRST_FD;
 	give_as(p, l->null_fd, 0);
 	give_as(p, l->log_far[which], 1);
@@ -199,11 +201,13 @@ static int make_fs(struct launch *l, const struct vm_config *c, struct views *v,
 	fc.uid = geteuid();
 	fc.gid = getegid();
 	int first = p->next;
-	for (size_t i = 0; i < v->n_fd; i++)
+	for (size_t i = 0; i < v->n_fd; i++) {
 		if (give(p, v->fd[i]) < 0)
 			return err_set(e, EMFILE, "too many shared files");
-		else
-			p->readable[p->p.n_readable++] = v->fd[i];
+		p->readable[p->p.n_readable++] = v->fd[i];
+		if (v->fd_writable[i])
+			p->writable[p->p.n_writable++] = v->fd[i];
+	}
 	views_renumber(v, first);
 	fc.root = v->root;
 	return proc_config(l, MACHINE_FS, "mayfly-fs", &fc.base, e);
@@ -260,8 +264,8 @@ static void vmm_config_kvm(struct launch *l, struct proc *p, const struct vm_con
 	vc->console_device = c->console;
 }
 
-static int make_vmm(struct launch *l, const struct vm_config *c, const struct wires *w,
-		    struct err *e)
+static int make_vmm(struct launch *l, const struct vm_config *c, const struct views *v,
+		    const struct wires *w, struct err *e)
 {
 	Mayfly__VmmConfig vc = MAYFLY__VMM_CONFIG__INIT;
 	int exec_fd = own(l, paths_program("mayfly-vmm", e));
@@ -282,6 +286,7 @@ static int make_vmm(struct launch *l, const struct vm_config *c, const struct wi
 	vc.fs_vhost_fd = give_if(p, w->fs[0]);
 	vc.rng_vhost_fd = give_if(p, w->rng[0]);
 	vc.fs_server_fd = give_if(p, w->fs_server);
+	vc.fs_writable = !c->boot && v->writable;
 	vc.serial_fd = give_if(p, w->serial[0]);
 	vc.console_fd = give_if(p, w->console);
 	vc.console_lossless = c->boot;
@@ -552,7 +557,7 @@ static int launch(struct launch *l, struct machine *m, struct vm_config *c, stru
 	if (ret == 0 && m->has[MACHINE_QEMU])
 		ret = make_qemu(l, c, &w, e);
 	if (ret == 0)
-		ret = make_vmm(l, c, &w, e);
+		ret = make_vmm(l, c, v, &w, e);
 	if (ret == 0 && m->has[MACHINE_FS])
 		ret = make_fs(l, c, v, fs_far, e);
 	if (ret == 0)
