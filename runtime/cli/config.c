@@ -109,8 +109,8 @@ static int set_env(void *ctx, const char *v, struct err *e)
 /* What stands behind "ro" or "rw". */
 static int share_words(char *words, struct share *s, struct err *e)
 {
-	char *save = NULL;
-	for (char *w = strtok_r(words, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+	char *w;
+	while ((w = strsep(&words, ","))) {
 		if (strncmp(w, "size=", 5) == 0) {
 			int ret = opt_bytes(w + 5, &s->quota, e);
 			if (ret < 0)
@@ -142,7 +142,7 @@ int config_parse_share(char *text, struct share *s, struct err *e)
 	if (colon && is_words(colon)) {
 		*colon = '\0';
 		s->writable = colon[2] == 'w';
-		int ret = share_words(colon + 3, s, e);
+		int ret = colon[3] ? share_words(colon + 4, s, e) : 0;
 		if (ret < 0)
 			return ret;
 		colon = strrchr(text, ':');

@@ -224,7 +224,8 @@ static int do_rename(struct fs *fs, struct place *a, struct place *b, uint32_t f
 	hold(fs, &key);
 	if (there == 0)
 		hold(fs, &over);
-	if (renameat2(a->fd, a->name, b->fd, b->name, flags) < 0)
+	/* The C library has another call for no flags. */
+	if (syscall(SYS_renameat2, a->fd, a->name, b->fd, b->name, flags) < 0)
 		return -errno;
 	leave(a);
 	if (b->dir != a->dir)

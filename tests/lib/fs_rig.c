@@ -19,7 +19,7 @@
 static void rig_device(struct rig *r, int sock)
 {
 	assert_int_equal(evloop_init(&r->loop), 0);
-	assert_int_equal(virtio_fs_create(&r->dev, &r->loop, sock, "mayfly", RIG_MAX_FILES), 0);
+	assert_int_equal(virtio_fs_create(&r->dev, &r->loop, sock, "mayfly", RIG_MAX_FILES, true), 0);
 	assert_int_equal(fake_guest_init(&r->guest, &r->dev->mem, GUEST_BYTES), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(fake_queue_init(&r->q[i], &r->guest, &r->dev->vq[i], RIG_QSIZE),

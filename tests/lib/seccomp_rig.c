@@ -22,7 +22,8 @@
 /* As the thread of that table ends. The sanitizers' own end would make more calls. */
 static _Noreturn void end(enum seccomp_table t)
 {
-	bool thread = t == SECCOMP_VCPU_KVM || t == SECCOMP_FSDEV_KVM || t == SECCOMP_FSDEV_TCG;
+	bool thread = t == SECCOMP_VCPU_KVM || t == SECCOMP_FSDEV_KVM || t == SECCOMP_FSDEV_TCG ||
+		      t == SECCOMP_FSDEV_KVM_RW || t == SECCOMP_FSDEV_TCG_RW;
 	syscall(thread ? SYS_exit : SYS_exit_group, 0);
 	__builtin_unreachable();
 }

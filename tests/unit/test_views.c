@@ -216,7 +216,7 @@ static int share(const char *host, const char *guest)
 {
 	t.c.no_cwd = true;
 	t.c.n_share = 1;
-	t.c.share[0] = (struct share){host, guest};
+	t.c.share[0] = (struct share){.host = host, .guest = guest};
 	t.e.text[0] = '\0';
 	return reopen();
 }
@@ -326,7 +326,7 @@ static void test_most_shares(void **state)
 	(void)state;
 	t.c.n_share = CONFIG_MAX_SHARES;
 	for (size_t i = 0; i < CONFIG_MAX_SHARES; i++)
-		t.c.share[i] = (struct share){"sub", "/data"};
+		t.c.share[i] = (struct share){.host = "sub", .guest = "/data"};
 	assert_int_equal(reopen(), 0);
 	assert_int_equal(t.v.n_view, CONFIG_MAX_SHARES + 1);
 	assert_true(t.v.n_fd <= VIEWS_MAX_FDS);
