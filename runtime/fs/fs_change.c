@@ -326,8 +326,12 @@ static int create_old(struct fs *fs, const struct place *p, uint32_t flags,
 	/* With anything but a file the guest has to walk once more. */
 	if (n->key.type != FS_TYPE(S_IFREG))
 		ret = -ESTALE;
-	if (ret == 0 && (flags & O_TRUNC))
+	struct fuse_attr_out now;
+	if (ret == 0 && (flags & O_TRUNC)) {
 		ret = fs_open_truncate(fs, n, 0);
+		ret = ret < 0 ? ret : fs_lookup_attr(fs, n, &now);
+		e->attr = ret < 0 ? e->attr : now.attr;
+	}
 	if (ret == 0)
 		ret = fs_open_file(fs, n, flags & O_ACCMODE, o);
 	if (ret < 0)

@@ -68,7 +68,8 @@ static bool must_look_again(struct fs *fs, struct fs_node *n)
 	uint32_t ttl = fs_attr_ttl_ms(fs, n);
 	if (ttl == 0 || ttl >= FS_TTL_LONG_MS)
 		return false;
-	if (n->flags & FS_NODE_TOLD)
+	/* Of a file whose name is gone nobody can look up another one. */
+	if (n->flags & (FS_NODE_TOLD | FS_NODE_HELD))
 		return false;
 	if (n->flags & FS_NODE_PINNED) {
 		ret = fs_attr_stat(fs, n, &stx);

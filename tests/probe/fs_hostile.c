@@ -3,8 +3,9 @@
 // much
 //
 // Compiled by the script that uses it, alone: it speaks the messages of runtime/fs/fs_wire.h by
-// itself. The share has "mayfly-mark"; whatever holds "OUTSIDE" must never be seen. Says lines
-// "fsx: NAME: ok" or "fsx: NAME: what was wrong".
+// itself. The share has "mayfly-mark"; whatever holds "OUTSIDE" must never be seen. A share that
+// has "writable-mark", too, is one that may be written: then it tries to change what is outside.
+// Says lines "fsx: NAME: ok" or "fsx: NAME: what was wrong".
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #define BODY_MAX (64u << 10)
 #define WAIT_MS 5000
 #define RACE_MS 4000
+#define OUTSIDE_SIZE 999
 #define FS_SERVER_FIELD 5 /* VmmConfig.fs_server_fd */
 
 struct wire {
@@ -47,6 +49,7 @@ static struct {
 	} rep;
 	int fd; /* that came with the last answer */
 	uint64_t share;
+	bool writable;
 	char wrong[200];
 } t;
 
@@ -150,7 +153,9 @@ static void check_opened(const char *what)
 	struct stat st;
 	if (fstat(t.fd, &st) == 0 && !S_ISREG(st.st_mode))
 		wrong("%s gave what is no file, mode %o", what, st.st_mode);
-	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH))
+	if (fstat(t.fd, &st) == 0 && st.st_size == OUTSIDE_SIZE)
+		wrong("%s gave a file of the size of one outside", what);
+	if ((flags & (O_PATH | O_APPEND)) || (!t.writable && (flags & O_ACCMODE) != O_RDONLY))
 		wrong("%s gave a descriptor with flags %x", what, flags);
 	if (pread(t.fd, buf, sizeof(buf) - 1, 0) > 0 && strstr(buf, "OUTSIDE"))
 		wrong("%s gave a file outside", what);
@@ -159,8 +164,18 @@ static void check_opened(const char *what)
 static int open_node(uint64_t node, uint32_t flags, const char *what)
 {
 	struct fuse_open_in in = {.flags = flags};
+	struct fuse_open_out out;
 	int ret = call(FUSE_OPEN, node, &in, sizeof(in));
 	check_opened(what);
+	if (ret < (int)sizeof(out))
+		return ret;
+	memcpy(&out, t.rep.body, sizeof(out));
+	/* Where fs keeps files, so many of them are open at once and no more. */
+	struct fuse_release_in re = {.fh = out.fh};
+	int passed = t.fd;
+	t.fd = -1;
+	call(FUSE_RELEASE, node, &re, sizeof(re));
+	t.fd = passed;
 	return ret;
 }
 
@@ -376,7 +391,7 @@ static void race(void)
 		if (lookup(dir.nodeid, "only-outside", &e) == 0)
 			wrong("a name outside was found through a swapped directory");
 		if (lookup(dir.nodeid, "inner", &e) == 0) {
-			if (e.attr.size == 999)
+			if (e.attr.size == OUTSIDE_SIZE)
 				wrong("the attributes of a file outside were seen");
 			if (open_node(e.nodeid, 0, "a swapped directory") >= 0)
 				inside++;
@@ -399,6 +414,121 @@ static void race(void)
 		wrong("not one file was opened");
 	if (links == 0)
 		wrong("nobody swapped anything");
+}
+
+/* ---- a share that may be written ---- */
+
+/* Arguments of len bytes, then a name or two; the answer. */
+static int change(uint32_t op, uint64_t dir, const void *arg, size_t len, const char *a,
+		  const char *b)
+{
+	static uint8_t body[2048];
+	memcpy(body, arg, len);
+	size_t at = len;
+	for (const char *s = a; s; s = s == a ? b : NULL) {
+		memcpy(body + at, s, strlen(s) + 1);
+		at += strlen(s) + 1;
+	}
+	int ret = call(op, dir, body, at);
+	if (op == FUSE_CREATE)
+		check_opened("CREATE");
+	return ret;
+}
+
+/* Every operation with one name; true if any was done. */
+static bool change_all(uint64_t dir, const char *name, uint64_t other, const char *target)
+{
+	struct fuse_create_in create = {.flags = O_RDWR | O_CREAT | O_TRUNC,
+					.mode = S_IFREG | 0644};
+	struct fuse_mknod_in mknod = {.mode = S_IFREG | 0644};
+	struct fuse_mkdir_in mkdir = {.mode = 0755};
+	struct fuse_rename_in rename = {.newdir = other};
+	struct fuse_rename2_in exchange = {.newdir = other, .flags = 2};
+	struct fuse_link_in link = {.oldnodeid = other};
+	bool any = change(FUSE_CREATE, dir, &create, sizeof(create), name, NULL) >= 0;
+	any |= change(FUSE_MKNOD, dir, &mknod, sizeof(mknod), name, NULL) >= 0;
+	any |= change(FUSE_MKDIR, dir, &mkdir, sizeof(mkdir), name, NULL) >= 0;
+	any |= change(FUSE_SYMLINK, dir, "", 0, name, "/etc/passwd") >= 0;
+	any |= change(FUSE_RENAME, dir, &rename, sizeof(rename), name, target) >= 0;
+	any |= change(FUSE_RENAME2, dir, &exchange, sizeof(exchange), name, target) >= 0;
+	any |= change(FUSE_LINK, dir, &link, sizeof(link), name, NULL) >= 0;
+	any |= change(FUSE_UNLINK, dir, "", 0, name, NULL) >= 0;
+	any |= change(FUSE_RMDIR, dir, "", 0, name, NULL) >= 0;
+	return any;
+}
+
+static void write_names(void)
+{
+	static const char *const bad[] = {"..",
+					  "../outside/inner",
+					  "../planted",
+					  "/tmp/planted",
+					  "/",
+					  ".",
+					  "sub/planted",
+					  "up/planted",
+					  "",
+					  "link/planted",
+					  "abs/planted",
+					  "sub/../planted"};
+	struct fuse_mknod_in node = {.mode = S_IFCHR | 0666, .rdev = 0x103};
+	struct fuse_entry_out e;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (change_all(t.share, bad[i], t.share, "planted"))
+			wrong("something was done with '%s'", bad[i]);
+		if (change_all(t.share, "planted-a", t.share, bad[i]) && bad[i][0] == '.' &&
+		    lookup(t.share, bad[i], &e) == 0)
+			wrong("something went to '%s'", bad[i]);
+	}
+	if (change(FUSE_MKNOD, t.share, &node, sizeof(node), "planted-dev", NULL) >= 0)
+		wrong("a character device was made");
+	if (change_all(1, "planted", t.share, "x"))
+		wrong("the root of the views was changed");
+}
+
+static void write_nodes(void)
+{
+	for (uint64_t n = 2; n < 400; n++) {
+		change_all(n, "planted", random_u64(), "planted-b");
+		change_all(t.share, "planted-c", n, "planted-d");
+	}
+	for (unsigned i = 0; i < 300; i++)
+		if (change_all(random_u64(), "planted", t.share, "planted-e"))
+			wrong("a forged directory was changed");
+	struct fuse_setattr_in set = {.valid = FATTR_SIZE | FATTR_MODE, .mode = 0777};
+	for (unsigned i = 0; i < 300; i++)
+		if (call(FUSE_SETATTR, random_u64(), &set, sizeof(set)) >= 0)
+			wrong("a forged file was changed");
+}
+
+/* The directory is swapped for a link to the outside all the time, and moved there and back. */
+static void write_race(void)
+{
+	unsigned done = 0;
+	for (uint64_t end = now_ms() + RACE_MS; now_ms() < end;) {
+		static const char *const dirs[] = {"swap", "swapfile", "sub"};
+		struct fuse_entry_out dir, e;
+		for (unsigned i = 0; i < 3; i++) {
+			if (lookup(t.share, dirs[i], &dir) < 0)
+				continue;
+			done += change_all(dir.nodeid, "planted", t.share, "planted-f");
+			change(FUSE_UNLINK, dir.nodeid, "", 0, "only-outside", NULL);
+			struct fuse_rename_in to = {.newdir = t.share};
+			if (change(FUSE_RENAME, dir.nodeid, &to, sizeof(to), "only-outside",
+				   "stolen") >= 0)
+				wrong("a file outside was moved");
+			struct fuse_setattr_in set = {.valid = FATTR_SIZE};
+			if (lookup(dir.nodeid, "only-outside", &e) == 0)
+				wrong("a name outside was found");
+			if (lookup(t.share, "swapfile", &e) == 0) {
+				call(FUSE_SETATTR, e.nodeid, &set, sizeof(set));
+				open_node(e.nodeid, O_RDWR, "a swapped file");
+			}
+		}
+	}
+	dprintf(2, "fsx: changed: %u times\n", done);
+	if (done == 0)
+		wrong("nothing was changed at all");
 }
 
 /* Well-formed outside, anything inside; answers are thrown away. */
@@ -454,15 +584,26 @@ int main(int argc, char **argv)
 		dead("no start");
 	if (!find_share(1, 3))
 		dead("no share");
+	struct fuse_entry_out mark;
+	t.writable = lookup(t.share, "writable-mark", &mark) == 0;
 	names();
 	report("names");
+	if (t.writable) {
+		write_names();
+		report("write-names");
+		write_nodes();
+		report("write-nodes");
+		write_race();
+		report("write-race");
+	}
 	flags();
 	report("flags");
 	forged();
 	report("nodes");
 	offsets();
 	report("offsets");
-	changes();
+	if (!t.writable)
+		changes();
 	report("changes");
 	race();
 	report("race");
