@@ -197,7 +197,7 @@ done
 mkdir quota
 echo old >quota/old
 vm --no-cwd --share "$W/quota:/q:rw,size=1M" -- sh -c '
-	df -B1 --output=size /q | tail -n 1
+	df -B1 --output=size /q | tail -n 1 | tr -d " "
 	dd if=/dev/zero of=/q/a bs=64k count=32 2>&1 | grep -o "Disk quota exceeded"; stat -c %s /q/a
 	dd if=/dev/zero of=/q/a bs=4k count=1 conv=notrunc 2>/dev/null; echo "overwrite $?"
 	mkdir /q/d 2>&1 | grep -o "Disk quota exceeded"; rm /q/a; mkdir /q/d; echo "mkdir $?"

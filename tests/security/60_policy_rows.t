@@ -96,6 +96,7 @@ except OSError as e:
 PY
 rw=-rw traced 0 --cpus 2 --memory 256M --share "$PWD/plain:/plain:rw" --share "$PWD/counted:/counted:rw,size=1500K" -- \
 	sh -c 'sh files.sh && /usr/bin/python3 /plain/change.py'
+rw=-rw traced 125 -u 0 --share "$PWD/plain:/plain:rw" -- sh -c 'echo b >/proc/sysrq-trigger; sleep 5'
 VM_IN=zeros traced 0 -- sh -c 'wc -c; head -c 2000000 /dev/zero; head -c 200000 /dev/urandom'
 traced 125 -u 0 -- sh -c 'echo c >/proc/sysrq-trigger'
 traced 125 --cpus 2 -u 0 -- sh -c 'echo b >/proc/sysrq-trigger; sleep 5'
