@@ -73,7 +73,7 @@ static int look(struct fs *fs, const struct place *p, struct statx *stx, struct 
 /* Something new has this name; counts its blocks and the guest's lookup. */
 static int made(struct fs *fs, const struct place *p, struct fuse_entry_out *e)
 {
-	struct statx stx;
+	struct statx stx = {0};
 	leave(p);
 	int ret = fs_attr_statx(p->fd, p->name, &stx);
 	if (ret < 0)
@@ -85,7 +85,7 @@ static int made(struct fs *fs, const struct place *p, struct fuse_entry_out *e)
 int fs_change_mknod(struct fs *fs, struct fs_node *dir, const char *name, uint32_t mode,
 		    struct fuse_entry_out *e)
 {
-	struct place p;
+	struct place p = {0};
 	int ret = enter(fs, dir, name, 0, &p);
 	if (ret < 0)
 		return ret;
@@ -100,7 +100,7 @@ int fs_change_mknod(struct fs *fs, struct fs_node *dir, const char *name, uint32
 int fs_change_mkdir(struct fs *fs, struct fs_node *dir, const char *name, uint32_t mode,
 		    struct fuse_entry_out *e)
 {
-	struct place p;
+	struct place p = {0};
 	int ret = enter(fs, dir, name, FS_QUOTA_BLOCK, &p);
 	if (ret < 0)
 		return ret;
@@ -112,7 +112,7 @@ int fs_change_mkdir(struct fs *fs, struct fs_node *dir, const char *name, uint32
 int fs_change_symlink(struct fs *fs, struct fs_node *dir, const char *name, const char *target,
 		      struct fuse_entry_out *e)
 {
-	struct place p;
+	struct place p = {0};
 	int ret = enter(fs, dir, name, FS_QUOTA_BLOCK, &p);
 	if (ret < 0)
 		return ret;
@@ -124,7 +124,7 @@ int fs_change_symlink(struct fs *fs, struct fs_node *dir, const char *name, cons
 int fs_change_link(struct fs *fs, struct fs_node *old, struct fs_node *dir, const char *name,
 		   struct fuse_entry_out *e)
 {
-	struct place p;
+	struct place p = {0};
 	char number[FD_NAME_MAX];
 	int ret = enter(fs, dir, name, 0, &p);
 	if (ret < 0)
@@ -145,13 +145,21 @@ int fs_change_link(struct fs *fs, struct fs_node *old, struct fs_node *dir, cons
 }
 
 /* Before a name goes: the node behind it, if the guest knows it, keeps its descriptor. */
-static struct fs_node *hold(struct fs *fs, const struct fs_key *key)
+static void hold(struct fs *fs, const struct fs_key *key)
 {
 	struct fs_node *n = fs_node_find(&fs->nodes, key);
 	/* Where this fails the node becomes stale, as if the host had removed the file. */
-	if (n && fs_cache_hold(fs, n) < 0)
-		return NULL;
-	return n;
+	if (n)
+		(void)fs_cache_hold(fs, n);
+}
+
+/* The name is there still. */
+static int not_done(struct fs *fs, const struct fs_key *key, int error)
+{
+	struct fs_node *n = fs_node_find(&fs->nodes, key);
+	if (n)
+		fs_cache_seen(fs, n);
+	return -error;
 }
 
 /* A name has gone, and perhaps the file with it: then its number may soon be another one's. */
@@ -171,22 +179,18 @@ static void lost(struct fs *fs, const struct place *p, const struct fs_key *key,
 
 int fs_change_remove(struct fs *fs, struct fs_node *dir, const char *name, bool is_dir)
 {
-	struct place p;
-	struct statx stx;
-	struct fs_key key;
-	int ret = fs_tree_name_ok(name);
-	if (ret == 0) {
-		ret = enter(fs, dir, name, 0, &p);
-		/* What is too full can only get better. */
-		ret = ret == -EDQUOT ? 0 : ret;
-	}
-	if (ret == 0)
+	struct place p = {0};
+	struct statx stx = {0};
+	struct fs_key key = {0};
+	int ret = enter(fs, dir, name, 0, &p);
+	/* What is too full can only get better. */
+	if (ret == 0 || ret == -EDQUOT)
 		ret = look(fs, &p, &stx, &key);
 	if (ret < 0)
 		return ret;
 	hold(fs, &key);
 	if (unlinkat(p.fd, name, is_dir ? AT_REMOVEDIR : 0) < 0)
-		return -errno;
+		return not_done(fs, &key, errno);
 	leave(&p);
 	lost(fs, &p, &key, &stx);
 	return 0;
@@ -207,10 +211,10 @@ static void moved(struct fs *fs, const struct place *a, const struct place *b,
 
 static int do_rename(struct fs *fs, struct place *a, struct place *b, uint32_t flags)
 {
-	struct statx stx;
-	struct statx stx2;
-	struct fs_key key;
-	struct fs_key over;
+	struct statx stx = {0};
+	struct statx stx2 = {0};
+	struct fs_key key = {0};
+	struct fs_key over = {0};
 	int ret = look(fs, a, &stx, &key);
 	if (ret < 0)
 		return ret;
@@ -225,8 +229,12 @@ static int do_rename(struct fs *fs, struct place *a, struct place *b, uint32_t f
 	if (there == 0)
 		hold(fs, &over);
 	/* The C library has another call for no flags. */
-	if (syscall(SYS_renameat2, a->fd, a->name, b->fd, b->name, flags) < 0)
-		return -errno;
+	if (syscall(SYS_renameat2, a->fd, a->name, b->fd, b->name, flags) < 0) {
+		int error = errno;
+		if (there == 0)
+			not_done(fs, &over, error);
+		return not_done(fs, &key, error);
+	}
 	leave(a);
 	if (b->dir != a->dir)
 		leave(b);
@@ -240,8 +248,8 @@ static int do_rename(struct fs *fs, struct place *a, struct place *b, uint32_t f
 int fs_change_rename(struct fs *fs, struct fs_node *from, const char *old, struct fs_node *to,
 		     const char *name, uint32_t flags)
 {
-	struct place a;
-	struct place b;
+	struct place a = {0};
+	struct place b = {0};
 	if (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	int ret = enter(fs, from, old, 0, &a);
@@ -285,7 +293,7 @@ static int create_new(struct fs *fs, const struct place *p, uint32_t flags, uint
 		      struct fuse_entry_out *e, struct fs_opened *o)
 {
 	mode_t wanted = fs_setattr_mode(mode);
-	struct statx stx;
+	struct statx stx = {0};
 	/* Where fs keeps the file it opens it twice, which the mode may forbid. */
 	bool twice = p->view->quota > 0;
 	AUTO_CLOSE int fd = open_new(fs, p->fd, p->name, flags, twice ? 0600 : wanted);
@@ -342,7 +350,7 @@ static int create_old(struct fs *fs, const struct place *p, uint32_t flags,
 int fs_change_create(struct fs *fs, struct fs_node *dir, const char *name, uint32_t flags,
 		     uint32_t mode, struct fuse_entry_out *e, struct fs_opened *o)
 {
-	struct place p;
+	struct place p = {0};
 	int ret = enter(fs, dir, name, 0, &p);
 	if (ret == 0 && (flags & O_ACCMODE) == O_ACCMODE)
 		ret = -EINVAL;
