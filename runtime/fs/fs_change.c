@@ -40,6 +40,7 @@ struct place {
 static int enter(struct fs *fs, struct fs_node *dir, const char *name, uint64_t bytes,
 		 struct place *p)
 {
+	*p = (struct place){.dir = dir, .name = name, .fd = -1};
 	int ret = fs_tree_name_ok(name);
 	if (ret < 0)
 		return ret;
@@ -47,7 +48,7 @@ static int enter(struct fs *fs, struct fs_node *dir, const char *name, uint64_t 
 		return -EROFS;
 	if (dir->key.type != FS_TYPE(S_IFDIR))
 		return -ENOTDIR;
-	*p = (struct place){.dir = dir, .view = fs_tree_view(fs, dir), .name = name};
+	p->view = fs_tree_view(fs, dir);
 	p->fd = fs_cache_fd(fs, dir);
 	if (p->fd < 0)
 		return p->fd;

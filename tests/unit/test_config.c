@@ -194,8 +194,8 @@ static void test_share(void **state)
 			assert_null(c.share[0].guest);
 	}
 	ALL_BAD("--share", "", ":", ":/b", "/a:", "/a:b", "/a:b:ro", ":ro", ":rw", ":rw,size=1M",
-		"/a:b:rw", "/a:rw,", "/a:rw,x", "/a:rw,size=", "/a:rw,size=1",
-		"/a:ro,size=1M", "/a:rw,cache=all", "/a:rwx");
+		"/a:b:rw", "/a:rw,", "/a:rw,x", "/a:rw,size=", "/a:rw,size=1", "/a:ro,size=1M",
+		"/a:rw,cache=all", "/a:rwx");
 	good("--share", "/a:/b:rw,size=2M,cache=none");
 	assert_string_equal(c.share[0].host, "/a");
 	assert_string_equal(c.share[0].guest, "/b");
