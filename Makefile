@@ -53,7 +53,9 @@ IMAGE_SRC := runtime/image/main.c runtime/image/cmd_import.c runtime/image/cmd_e
 	runtime/base/io.c runtime/base/log.c runtime/base/opt.c $(STORE_SRC)
 CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/cli/views.c \
 	runtime/cli/guest_user.c runtime/cli/hostio.c runtime/cli/verdict.c runtime/cli/machine.c \
-	runtime/cli/disk_files.c runtime/cli/run_image.c runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
+	runtime/cli/disk_files.c runtime/cli/run_image.c runtime/cli/launch.c \
+	runtime/cli/launch_proc.c runtime/cli/launch_qemu.c runtime/cli/run.c \
+	runtime/cli/run_machine.c runtime/cli/run_console.c \
 	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
 	runtime/cli/agent_ok.c runtime/cli/out.c runtime/cli/out_file.c \
@@ -83,10 +85,11 @@ VMM_SRC := runtime/vmm/main.c runtime/vmm/vmm_tcg.c runtime/vmm/serial_log.c \
 	$(VHOST_SRC) $(FSDEV_SRC) $(BLKDEV_SRC) $(SMALLDEV_SRC) $(KVM_SRC) \
 	runtime/vmm/disks.c runtime/vmm/confine.c \
 	jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
-FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_dir.c \
-	runtime/fs/fs_hide.c runtime/fs/fs_ino.c runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c \
-	runtime/fs/fs_ops.c runtime/fs/fs_server.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c \
-	runtime/fs/fs_xattr.c
+FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime/fs/fs_change.c \
+	runtime/fs/fs_dir.c runtime/fs/fs_file.c runtime/fs/fs_hide.c runtime/fs/fs_ino.c \
+	runtime/fs/fs_lookup.c runtime/fs/fs_node.c runtime/fs/fs_open.c runtime/fs/fs_ops.c \
+	runtime/fs/fs_ops_change.c runtime/fs/fs_quota.c runtime/fs/fs_server.c \
+	runtime/fs/fs_setattr.c runtime/fs/fs_tree.c runtime/fs/fs_wire.c runtime/fs/fs_xattr.c
 FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 JAILER_SRC := jailer/main.c jailer/single.c runtime/base/opt.c jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c \
 	jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c $(STATE_SRC) $(BASE_SRC) $(CONFIG_SRC)

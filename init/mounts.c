@@ -259,10 +259,12 @@ static int mount_view(const Mayfly__View *v, int fs_fd, int rw_fd, unsigned n, s
 	if (v->mode == MAYFLY__VIEW__MODE__OVERLAY)
 		return overlay(source, rw, n, v->target, NULL, e);
 	struct mount_row bind = {source, v->target, NULL, MS_BIND, NULL};
-	struct mount_row ro = {NULL, v->target, NULL,
-			       MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL};
+	struct mount_row flags = {NULL, v->target, NULL,
+				  MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL};
+	if (v->mode != MAYFLY__VIEW__MODE__READ_WRITE)
+		flags.flags |= MS_RDONLY;
 	ret = do_mount(&bind, e);
-	return ret < 0 ? ret : do_mount(&ro, e);
+	return ret < 0 ? ret : do_mount(&flags, e);
 }
 
 static int mount_root(const Mayfly__Setup *setup, struct err *e)
@@ -320,12 +322,24 @@ static int mount_system(struct err *e)
 	return 0;
 }
 
+/* Only a machine with a writable share gets a device that it can write to. */
+static int make_writable(const Mayfly__Setup *setup, struct err *e)
+{
+	struct mount_row rw = {NULL, "/fs", "virtiofs", MS_REMOUNT | MS_NOSUID | MS_NODEV, NULL};
+	for (size_t i = 0; i < setup->n_view; i++)
+		if (setup->view[i]->mode == MAYFLY__VIEW__MODE__READ_WRITE)
+			return do_mount(&rw, e);
+	return 0;
+}
+
 int mounts_build(const Mayfly__Setup *setup, struct err *e)
 {
 	AUTO_CLOSE int memory_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int ret = mount_disks(setup, e);
 	if (ret == 0)
 		ret = mount_root(setup, e);
+	if (ret == 0)
+		ret = make_writable(setup, e);
 	if (ret < 0)
 		return ret;
 	AUTO_CLOSE int fs_fd = open("/fs", O_PATH | O_DIRECTORY | O_CLOEXEC);

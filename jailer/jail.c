@@ -222,6 +222,8 @@ static int restrict_files(struct entering *in)
 	int ret = rules < 0 ? rules : landlock_allow(rules, in->exec_fd, LANDLOCK_READ_EXEC);
 	for (size_t i = 0; ret == 0 && i < p->n_readable; i++)
 		ret = landlock_allow(rules, p->readable[i], LANDLOCK_READ);
+	for (size_t i = 0; ret == 0 && i < p->n_writable; i++)
+		ret = landlock_allow(rules, p->writable[i], LANDLOCK_WRITE);
 	if (ret == 0 && full && p->n_tree + p->n_file > 0)
 		ret = allow_path(rules, "/");
 	for (size_t i = 0; ret == 0 && !full && i < p->n_tree; i++)

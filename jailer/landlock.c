@@ -15,7 +15,16 @@
 #define ACCESS_FS_TRUNCATE (1ull << 14)	 /* 3 */
 #define ACCESS_FS_IOCTL_DEV (1ull << 15) /* 5 */
 #define ACCESS_NET_ALL 3ull		 /* 4: bind and connect TCP */
-#define SCOPE_ALL 3ull			 /* 6: abstract sockets, signals */
+#define ACCESS_FS_CHANGE                                                                           \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                           \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                            \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                              \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM)
+/* What a rule for something else than a directory may name. */
+#define ACCESS_FS_OF_FILE                                                                          \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |                              \
+	 LANDLOCK_ACCESS_FS_READ_FILE | ACCESS_FS_TRUNCATE)
+#define SCOPE_ALL 3ull /* 6: abstract sockets, signals */
 
 struct attr {
 	uint64_t fs;
@@ -55,14 +64,18 @@ int landlock_allow(int ruleset, int fd, enum landlock_right right)
 		.parent_fd = fd,
 	};
 	struct stat st;
+	int v = landlock_version();
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISLNK(st.st_mode))
 		return 0;
 	if (right == LANDLOCK_READ_EXEC)
 		rule.allowed_access |= LANDLOCK_ACCESS_FS_EXECUTE;
+	if (right == LANDLOCK_WRITE)
+		rule.allowed_access |= ACCESS_FS_CHANGE | (v >= 2 ? ACCESS_FS_REFER : 0) |
+				       (v >= 3 ? ACCESS_FS_TRUNCATE : 0);
 	if (!S_ISDIR(st.st_mode))
-		rule.allowed_access &= ~(uint64_t)LANDLOCK_ACCESS_FS_READ_DIR;
+		rule.allowed_access &= ACCESS_FS_OF_FILE;
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
 		return -errno;
 	return 0;

@@ -8,6 +8,7 @@
 enum landlock_right {
 	LANDLOCK_READ,	    /* files opened for reading, directories listed */
 	LANDLOCK_READ_EXEC, /* and programs and libraries run */
+	LANDLOCK_WRITE,	    /* as READ; anything but devices made, changed, moved, removed */
 };
 
 /* landlock_version() - of the kernel's interface, 1 or more; 0 if it has none or it is off. */

@@ -10,10 +10,13 @@ enum seccomp_table {
 	SECCOMP_VCPU_KVM,
 	SECCOMP_FSDEV_KVM,
 	SECCOMP_FSDEV_TCG,
+	SECCOMP_FSDEV_KVM_RW, /* with a writable share */
+	SECCOMP_FSDEV_TCG_RW,
 	SECCOMP_BLK_KVM, /* a disk's thread */
 	SECCOMP_BLK_TCG,
 	SECCOMP_BLK_IO, /* those that block for it, without io_uring */
 	SECCOMP_FS,
+	SECCOMP_FS_RW,
 	SECCOMP_QEMU,
 	SECCOMP_TABLES,
 };

@@ -74,12 +74,14 @@ static bool is_from(int fd)
 static int check_view(const Mayfly__JailProcess *p, struct err *e)
 {
 	bool ok = p->n_tree + p->n_file <= ROOT_MAX_PARTS && p->n_readable <= JAIL_MAX_FDS &&
-		  p->proc_to >= 0 && p->proc_to < JAIL_MAX_FD &&
+		  p->n_writable <= JAIL_MAX_FDS && p->proc_to >= 0 && p->proc_to < JAIL_MAX_FD &&
 		  (p->link_fd == 0 || is_from(p->link_fd));
 	for (size_t i = 0; ok && i < p->n_file; i++)
 		ok = is_from(p->file[i]->fd);
 	for (size_t i = 0; ok && i < p->n_readable; i++)
 		ok = is_from(p->readable[i]);
+	for (size_t i = 0; ok && i < p->n_writable; i++)
+		ok = is_from(p->writable[i]);
 	return ok ? 0 : err_set(e, EINVAL, "process '%.16s': a bad view of files", p->name);
 }
 

@@ -43,7 +43,8 @@ extern const struct policy *const policies[SECCOMP_TABLES];
 
 /* vmm.c, fs.c, qemu.c */
 extern const struct policy policy_vmm_kvm, policy_vmm_tcg, policy_vcpu_kvm, policy_fsdev_kvm,
-	policy_fsdev_tcg, policy_blk_kvm, policy_blk_tcg, policy_blk_io, policy_fs, policy_qemu;
+	policy_fsdev_tcg, policy_fsdev_kvm_rw, policy_fsdev_tcg_rw, policy_blk_kvm, policy_blk_tcg,
+	policy_blk_io, policy_fs, policy_fs_rw, policy_qemu;
 
 #define ROW(call_, reason_, ...)                                                                   \
 	{                                                                                          \

@@ -43,6 +43,14 @@
 		ROW("sendmsg", "requests to the file server"),                                     \
 		ROW("preadv", "file contents into guest memory"), ROW("lseek", "holes in files")
 
+/* Only in machines with a writable share. */
+#define ROWS_FSDEV_RW                                                                              \
+	ROW("pwritev", "file contents from guest memory"), ROW("fsync", "the guest's fsync()"),    \
+		ROW("fdatasync", "the guest's fdatasync()"),                                       \
+		ROW("fallocate", "the guest's fallocate()"),                                       \
+		ROW("ftruncate", "the guest's ftruncate()"),                                       \
+		ROW("copy_file_range", "copies from one of the guest's files to another")
+
 static const struct policy_row kvm_main[] = {
 	ROWS_THREAD,
 	ROWS_LOOP,
@@ -72,24 +80,20 @@ static const struct policy_row kvm_vcpu[] = {
 	ROW("rt_sigreturn", "the signal that takes a CPU out of the guest"),
 };
 
-static const struct policy_row kvm_fsdev[] = {
-	ROWS_THREAD,
-	ROWS_THREAD_END,
-	ROWS_LOOP,
-	ROWS_FSDEV,
-	ROW("fcntl", "is a file that the server sent open for reading?", IF(IS(1, F_GETFL))),
-	ROW_FSTAT("is a file that the server sent a regular one?"),
-};
+#define ROWS_FSDEV_KVM                                                                             \
+	ROWS_THREAD, ROWS_THREAD_END, ROWS_LOOP, ROWS_FSDEV,                                       \
+		ROW("fcntl", "is a file that the server sent open as asked for?",                  \
+		    IF(IS(1, F_GETFL))),                                                           \
+		ROW_FSTAT("is a file that the server sent a regular one?")
 
-static const struct policy_row tcg_fsdev[] = {
-	ROWS_THREAD,
-	ROWS_THREAD_END,
-	ROWS_LOOP,
-	ROWS_FSDEV,
-	ROWS_VHOST,
-	ROWS_NONBLOCK,
-	ROW_FSTAT("of a file that the server sent, and the size of the guest's memory"),
-};
+#define ROWS_FSDEV_TCG                                                                             \
+	ROWS_THREAD, ROWS_THREAD_END, ROWS_LOOP, ROWS_FSDEV, ROWS_VHOST, ROWS_NONBLOCK,            \
+		ROW_FSTAT("of a file that the server sent, and the size of the guest's memory")
+
+static const struct policy_row kvm_fsdev[] = {ROWS_FSDEV_KVM};
+static const struct policy_row kvm_fsdev_rw[] = {ROWS_FSDEV_KVM, ROWS_FSDEV_RW};
+static const struct policy_row tcg_fsdev[] = {ROWS_FSDEV_TCG};
+static const struct policy_row tcg_fsdev_rw[] = {ROWS_FSDEV_TCG, ROWS_FSDEV_RW};
 
 /* The rings are made, limited to their one file and four operations, before any table is loaded;
  * io_uring_setup is in no table. */
@@ -135,3 +139,5 @@ const struct policy policy_blk_tcg = TABLE("blk-tcg", true, tcg_blk);
 const struct policy policy_blk_io = TABLE("blk-io", true, blk_io);
 const struct policy policy_fsdev_kvm = TABLE("fsdev-kvm", true, kvm_fsdev);
 const struct policy policy_fsdev_tcg = TABLE("fsdev-tcg", true, tcg_fsdev);
+const struct policy policy_fsdev_kvm_rw = TABLE("fsdev-kvm-rw", true, kvm_fsdev_rw);
+const struct policy policy_fsdev_tcg_rw = TABLE("fsdev-tcg-rw", true, tcg_fsdev_rw);

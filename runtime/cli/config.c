@@ -103,23 +103,56 @@ static int set_env(void *ctx, const char *v, struct err *e)
 	return 0;
 }
 
+/* One block. */
+#define SHARE_MIN_QUOTA 4096
+
+/* What stands behind "ro" or "rw". */
+static int share_words(char *words, struct share *s, struct err *e)
+{
+	char *w;
+	while ((w = strsep(&words, ","))) {
+		if (strncmp(w, "size=", 5) == 0) {
+			int ret = opt_bytes(w + 5, &s->quota, e);
+			if (ret < 0)
+				return ret;
+			if (!s->writable || s->quota < SHARE_MIN_QUOTA || s->quota > INT64_MAX)
+				return err_set(e, EINVAL, "'%s' is for ':rw' only, and at least 4K",
+					       w);
+		} else if (strcmp(w, "cache=none") == 0 || strcmp(w, "cache=auto") == 0) {
+			s->uncached = strcmp(w, "cache=none") == 0;
+		} else {
+			return err_set(e, EINVAL,
+				       "'%s' is not one of size=SIZE, cache=none, cache=auto", w);
+		}
+	}
+	return 0;
+}
+
+/* The words begin at the last colon if "ro" or "rw" is all that stands before the first comma. */
+static bool is_words(const char *colon)
+{
+	return (strncmp(colon, ":ro", 3) == 0 || strncmp(colon, ":rw", 3) == 0) &&
+	       (colon[3] == '\0' || colon[3] == ',');
+}
+
 int config_parse_share(char *text, struct share *s, struct err *e)
 {
 	char *colon = strrchr(text, ':');
-	if (colon && strcmp(colon, ":rw") == 0)
-		return err_set(e, EINVAL,
-			       "shares are read-only in this version, ':rw' is not built yet");
-	if (colon && strcmp(colon, ":ro") == 0) {
+	*s = (struct share){.host = text};
+	if (colon && is_words(colon)) {
 		*colon = '\0';
+		s->writable = colon[2] == 'w';
+		int ret = colon[3] ? share_words(colon + 4, s, e) : 0;
+		if (ret < 0)
+			return ret;
 		colon = strrchr(text, ':');
 	}
-	*s = (struct share){.host = text};
 	if (colon) {
 		*colon = '\0';
 		s->guest = colon + 1;
 	}
 	if (text[0] == '\0' || (s->guest && s->guest[0] != '/'))
-		return err_set(e, EINVAL, "expected HOST[:GUEST], GUEST an absolute path");
+		return err_set(e, EINVAL, "expected HOST[:GUEST][:rw], GUEST an absolute path");
 	return 0;
 }
 
@@ -352,8 +385,8 @@ static const struct opt run_options[] = {
 	 set_boot_timeout},
 	{"env", 'e', "NAME[=VALUE]", "pass a variable on, or set it (repeatable)", set_env},
 	{"workdir", 'w', "DIR", "where the command starts, a path in the guest", set_workdir},
-	{"share", 0, "HOST[:GUEST]", "show a host file or directory, read-only (repeatable)",
-	 set_share},
+	{"share", 0, "HOST[:GUEST][:rw]",
+	 "show a host file or directory, writable with :rw[,size=SIZE] (repeatable)", set_share},
 	{"disk", 0, "FILE[:ro]", "a raw disk, /dev/vda and so on (repeatable)", config_set_disk},
 	{"scratch", 0, "SIZE[:DIR]", "keep what the guest writes in a file, not in its memory",
 	 set_scratch},

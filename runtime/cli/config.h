@@ -30,6 +30,9 @@ enum jail_mode { JAIL_MODE_FULL, JAIL_MODE_REDUCED, JAIL_MODE_NONE };
 struct share {
 	const char *host;
 	const char *guest; /* NULL: the same path as on the host */
+	bool writable;
+	bool uncached;
+	uint64_t quota; /* bytes that the machine may add, 0: no limit */
 };
 
 struct disk_option {
@@ -123,7 +126,10 @@ void config_free(struct vm_config *c);
 /* config_help_run() - the text of `mayfly run --help` on standard output. */
 void config_help_run(void);
 
-/* config_parse_share() - "HOST[:GUEST][:ro]"; changes text, keeps pointers into it. */
+/*
+ * config_parse_share() - "HOST[:GUEST][:ro|:rw][,size=SIZE][,cache=none|auto]"; changes text, keeps
+ * pointers into it.
+ */
 int config_parse_share(char *text, struct share *s, struct err *e);
 
 /* config_parse_out() - "GUEST:HOST[,size=SIZE]"; changes text, keeps pointers into it. */

@@ -76,6 +76,7 @@ static int keep_fd(struct views *v, int fd, struct err *e)
 		close(fd);
 		return err_set(e, EMFILE, "too many shared files");
 	}
+	v->fd_writable[v->n_fd] = false;
 	v->fd[v->n_fd++] = fd;
 	return 0;
 }
@@ -311,7 +312,26 @@ static int open_share(struct views *v, const struct share *s, unsigned n, struct
 		return err_set(e, EINVAL, "'%s' is hidden by --hide", s->host);
 	}
 	snprintf(name, sizeof(name), "share%u", n);
-	return add_view(v, name, fd, clean, MAYFLY__VIEW__MODE__READ_ONLY, e);
+	if (s->writable && faccessat(AT_FDCWD, s->host, W_OK, AT_EACCESS) < 0) {
+		ret = err_errno(e, errno, "can't write '%s' (leave ':rw' away to only read it)",
+				s->host);
+		close(fd);
+		return ret;
+	}
+	ret = add_view(v, name, fd, clean,
+		       s->writable ? MAYFLY__VIEW__MODE__READ_WRITE : MAYFLY__VIEW__MODE__READ_ONLY,
+		       e);
+	if (ret < 0)
+		return ret;
+	Mayfly__FsEntry *en = v->root->entry[v->root->n_entry - 1];
+	en->writable = s->writable;
+	en->quota = s->quota;
+	en->direct = s->uncached;
+	if (s->uncached)
+		en->cache_ms = 0;
+	v->fd_writable[v->n_fd - 1] = s->writable;
+	v->writable |= s->writable;
+	return 0;
 }
 
 int views_open(struct views *v, const struct vm_config *c, struct err *e)

@@ -20,8 +20,10 @@
 struct views {
 	Mayfly__FsEntry *root;
 	int fd[VIEWS_MAX_FDS];
+	bool fd_writable[VIEWS_MAX_FDS];
 	size_t n_fd;
 	struct hides hides;
+	bool writable; /* any of them */
 	Mayfly__View view[VIEWS_MAX];
 	Mayfly__View *view_ptr[VIEWS_MAX];
 	size_t n_view;

@@ -39,12 +39,14 @@ int fs_init(struct fs *fs, const Mayfly__FsConfig *cfg, const struct fs_limits *
 		return err_errno(err, -ret, "node table");
 	fs_cache_init(fs, limits->max_cached);
 	fs_dir_init(fs, limits->max_dirs);
+	fs_file_init(fs, limits->max_files);
 	ret = fs_tree_build(fs, cfg->root, err);
 	return ret < 0 ? ret : fs_hide_init(fs, cfg, err);
 }
 
 void fs_destroy(struct fs *fs)
 {
+	fs_file_destroy(fs);
 	fs_dir_destroy(fs);
 	if (fs->nodes.bucket)
 		fs_node_destroy(&fs->nodes);

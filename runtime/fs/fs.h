@@ -6,8 +6,9 @@
 // descriptor. Below a view every step is one name resolved relative to a directory descriptor
 // that belongs to the view, never through a symlink, never onto another mount, never with "..".
 // A LOOKUP costs one statx() and opens nothing; a descriptor is opened when a node is used as a
-// directory or opened, and its identity is compared with what the LOOKUP saw. Nothing here ever
-// writes. One thread; no request allocates but those that make a node or a directory handle.
+// directory or opened, and its identity is compared with what the LOOKUP saw. What
+// changes something looks at the view first: only those that the configuration calls writable are
+// ever changed. One thread; no request allocates but those that make a node or a handle.
 #ifndef MAYFLY_FS_FS_H
 #define MAYFLY_FS_FS_H
 
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "fs/fs_cache.h"
 #include "fs/fs_dir.h"
+#include "fs/fs_file.h"
 #include "fs/fs_hide.h"
 #include "fs/fs_ino.h"
 #include "fs/fs_node.h"
@@ -38,6 +40,7 @@ struct fs_limits {
 	size_t max_bytes;    /* nodes and names together */
 	unsigned max_cached; /* O_PATH descriptors beside the views' own */
 	unsigned max_dirs;   /* open directories */
+	unsigned max_files;  /* open files of views with a quota */
 };
 
 struct fs {
@@ -46,10 +49,13 @@ struct fs {
 	struct fs_cache cache;
 	struct fs_tree tree;
 	struct fs_dirs dirs;
+	struct fs_files files;
 	struct fs_hides hides;
 	int proc_fd; /* /proc/self/fd; also the working directory */
 	bool map_ids;
 	bool no_xattr;
+	bool writable;	  /* some view is */
+	bool quota;	  /* some view has one */
 	unsigned careful; /* lookups left of FS_CAREFUL_LOOKUPS */
 	uid_t own_uid;
 	gid_t own_gid;

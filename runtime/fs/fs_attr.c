@@ -106,6 +106,9 @@ void fs_attr_fill(struct fs *fs, struct fs_node *n, const struct statx *stx, str
 		.gid = stx->stx_gid,
 		.blksize = stx->stx_blksize,
 	};
+	/* On a directory it gives no rights: new files get the directory's group. */
+	if (S_ISDIR(stx->stx_mode) && fs_tree_writable(fs, n))
+		out->mode |= stx->stx_mode & S_ISGID;
 	if (fs->map_ids) {
 		out->uid = stx->stx_uid == fs->own_uid ? fs->uid : 0;
 		out->gid = stx->stx_gid == fs->own_gid ? fs->gid : 0;

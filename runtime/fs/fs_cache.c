@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "fs/fs.h"
 #include "fs/fs_attr.h"
+#include "fs/fs_quota.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,11 @@ static void lru_push(struct fs *fs, struct fs_node *n)
 static void cache_drop(void *arg, struct fs_node *n)
 {
 	struct fs *fs = arg;
-	if (n->flags & FS_NODE_PINNED) {
+	if (n->flags & FS_NODE_GONE)
+		fs_quota_gone(fs, n);
+	if (n->flags & FS_NODE_HELD)
+		fs->cache.held--;
+	if (n->flags & (FS_NODE_PINNED | FS_NODE_HELD)) {
 		close_fd(&n->fd);
 		return;
 	}
@@ -131,7 +136,7 @@ int fs_cache_fd(struct fs *fs, struct fs_node *n)
 	if (n->key.kind != FS_KIND_REAL)
 		return -EINVAL;
 	if (n->fd >= 0) {
-		if (!(n->flags & FS_NODE_PINNED) && fs->cache.newest != n->self) {
+		if (!(n->flags & (FS_NODE_PINNED | FS_NODE_HELD)) && fs->cache.newest != n->self) {
 			lru_unlink(fs, n);
 			lru_push(fs, n);
 		}
@@ -152,4 +157,31 @@ int fs_cache_fd(struct fs *fs, struct fs_node *n)
 	while (depth > 0 && fd >= 0)
 		fd = open_child(fs, fd, fs_node_at(&fs->nodes, way[--depth]));
 	return fd;
+}
+
+int fs_cache_hold(struct fs *fs, struct fs_node *n)
+{
+	if (n->flags & (FS_NODE_PINNED | FS_NODE_HELD))
+		return 0;
+	int fd = fs_cache_fd(fs, n);
+	if (fd < 0)
+		return fd;
+	if (fs->cache.held >= fs->cache.limit)
+		return -ENFILE;
+	lru_unlink(fs, n);
+	fs->cache.count--;
+	fs->cache.held++;
+	n->flags |= FS_NODE_HELD;
+	return 0;
+}
+
+void fs_cache_seen(struct fs *fs, struct fs_node *n)
+{
+	if (!(n->flags & FS_NODE_HELD) || (n->flags & FS_NODE_GONE))
+		return;
+	int fd = n->fd;
+	n->flags &= ~FS_NODE_HELD;
+	fs->cache.held--;
+	n->fd = -1;
+	cache_put(fs, n, fd);
 }

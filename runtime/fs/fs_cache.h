@@ -13,6 +13,7 @@ struct fs;
 struct fs_cache {
 	uint32_t newest, oldest;
 	unsigned count, limit;
+	unsigned held; /* beside them: nodes that fs_cache_hold() keeps open */
 };
 
 /* fs_cache_init() - also makes the node table close descriptors of freed nodes. */
@@ -25,6 +26,16 @@ void fs_cache_init(struct fs *fs, unsigned limit);
  * Returns it, or -ESTALE if another file or none is there now, or another -errno.
  */
 int fs_cache_fd(struct fs *fs, struct fs_node *n);
+
+/*
+ * fs_cache_hold() - before a node loses the name it is known by: its descriptor stays open from now
+ * on, until fs_cache_seen(). Returns 0, -ENFILE if too many are held, or -errno; then the node may
+ * become stale.
+ */
+int fs_cache_hold(struct fs *fs, struct fs_node *n);
+
+/* fs_cache_seen() - the node has a name again by which it can be found. */
+void fs_cache_seen(struct fs *fs, struct fs_node *n);
 
 /* fs_cache_shrink() - closes up to count of the oldest; returns how many were closed. */
 unsigned fs_cache_shrink(struct fs *fs, unsigned count);

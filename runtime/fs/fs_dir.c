@@ -115,6 +115,12 @@ int fs_dir_open(struct fs *fs, struct fs_node *n, uint64_t *fh)
 	return 0;
 }
 
+int fs_dir_fd(struct fs *fs, const struct fs_node *n, uint64_t fh)
+{
+	const struct fs_dir *d = dir_get(fs, fs_node_id(n), fh);
+	return d && d->fd >= 0 ? d->fd : -EBADF;
+}
+
 static void dir_free(struct fs *fs, struct fs_dir *d)
 {
 	close_fd(&d->fd);

@@ -30,6 +30,9 @@ void fs_dir_destroy(struct fs *fs);
 /* fs_dir_open() - a handle on directory n; 0, -ENFILE when the table is full, or -errno. */
 int fs_dir_open(struct fs *fs, struct fs_node *n, uint64_t *fh);
 
+/* fs_dir_fd() - the host descriptor behind a handle, for fsync(); -EBADF if there is none. */
+int fs_dir_fd(struct fs *fs, const struct fs_node *n, uint64_t fh);
+
 /* fs_dir_close() - 0, or -EBADF for a handle that isn't one of this node. */
 int fs_dir_close(struct fs *fs, uint64_t node, uint64_t fh);
 void fs_dir_close_all(struct fs *fs);

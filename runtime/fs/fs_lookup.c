@@ -43,9 +43,8 @@ static int lookup_synth(struct fs *fs, const struct fs_node *dir, const char *na
 	return 0;
 }
 
-/* Is this shown at all, and as what? Sets the key's kind. */
-static int classify(struct fs *fs, const struct fs_node *dir, const struct statx *stx,
-		    struct fs_key *key)
+int fs_lookup_key(struct fs *fs, const struct fs_node *dir, const struct statx *stx,
+		  struct fs_key *key)
 {
 	if (S_ISCHR(stx->stx_mode) || S_ISBLK(stx->stx_mode))
 		return -ENOENT;
@@ -73,8 +72,27 @@ static int node_for(struct fs *fs, const struct fs_node *dir, const char *name,
 		ret = fs_node_new(&fs->nodes, key, dir->self, name, &n);
 	if (ret < 0)
 		return ret;
+	fs_cache_seen(fs, n);
 	n->nlookup++;
 	*out = n;
+	return 0;
+}
+
+int fs_lookup_stx(struct fs *fs, struct fs_node *dir, const char *name, const struct statx *stx,
+		  struct fuse_entry_out *out)
+{
+	struct fs_key key;
+	struct fs_node *n = NULL;
+	int ret = fs_lookup_key(fs, dir, stx, &key);
+	if (ret == 0)
+		ret = node_for(fs, dir, name, &key, &n);
+	if (ret < 0)
+		return ret;
+	entry_head(fs, dir, n, out);
+	if (n->key.kind == FS_KIND_STANDIN)
+		fs_attr_fill_synth(n, &out->attr);
+	else
+		fs_attr_fill(fs, n, stx, &out->attr);
 	return 0;
 }
 
@@ -92,23 +110,10 @@ int fs_lookup(struct fs *fs, struct fs_node *dir, int dirfd, const char *name,
 	if (dirfd < 0)
 		return dirfd;
 	struct statx stx;
-	struct fs_key key;
-	struct fs_node *n = NULL;
 	int ret = fs_attr_statx(dirfd, name, &stx);
 	if (ret == 0 && fs_hide_hides(fs, dirfd, name, &stx))
 		ret = -ENOENT;
-	if (ret == 0)
-		ret = classify(fs, dir, &stx, &key);
-	if (ret == 0)
-		ret = node_for(fs, dir, name, &key, &n);
-	if (ret < 0)
-		return ret;
-	entry_head(fs, dir, n, out);
-	if (n->key.kind == FS_KIND_STANDIN)
-		fs_attr_fill_synth(n, &out->attr);
-	else
-		fs_attr_fill(fs, n, &stx, &out->attr);
-	return 0;
+	return ret < 0 ? ret : fs_lookup_stx(fs, dir, name, &stx, out);
 }
 
 int fs_lookup_careful(struct fs *fs, struct fs_node *dir, const char *name,

@@ -8,6 +8,7 @@
 #include <linux/fuse.h>
 
 struct fs;
+struct statx;
 
 /*
  * fs_lookup() - looks name up in dir and counts the lookup.
@@ -16,6 +17,17 @@ struct fs;
  */
 int fs_lookup(struct fs *fs, struct fs_node *dir, int dirfd, const char *name,
 	      struct fuse_entry_out *out);
+
+/* fs_lookup_stx() - the same for a name of which the caller knows what is there. */
+int fs_lookup_stx(struct fs *fs, struct fs_node *dir, const char *name, const struct statx *stx,
+		  struct fuse_entry_out *out);
+
+/*
+ * fs_lookup_key() - is what statx() saw in dir shown at all, and as what? Sets the key and its
+ * kind. Returns 0, -ENOENT for what is not shown, or -errno.
+ */
+int fs_lookup_key(struct fs *fs, const struct fs_node *dir, const struct statx *stx,
+		  struct fs_key *key);
 
 /*
  * fs_lookup_careful() - fs_lookup() for a guest that was told ESTALE just now: what it finds

@@ -225,7 +225,8 @@ static void node_free(struct fs_nodes *t, struct fs_node *n)
 /* Frees n and then each ancestor that only its child kept alive. */
 static void free_unused(struct fs_nodes *t, struct fs_node *n)
 {
-	while (n->nlookup == 0 && n->children == 0 && !(n->flags & FS_NODE_PINNED)) {
+	while (n->nlookup == 0 && n->children == 0 && n->opens == 0 &&
+	       !(n->flags & FS_NODE_PINNED)) {
 		uint32_t parent = n->parent;
 		node_free(t, n);
 		if (parent == FS_NODE_NONE)

@@ -3,9 +3,9 @@
 //
 // A node is one file of one view, found by (kind, view, device, inode, birth), so hard links are
 // one node. The guest's id is slot + generation: a slot that is used again has another id, and a
-// forged or stale id finds nothing. A node lives while the guest counts lookups on it or another
-// node names it as its parent. It remembers one (parent, name) under which it was seen last, by
-// which fs_cache.c finds it again when its descriptor was closed.
+// forged or stale id finds nothing. A node lives while the guest counts lookups on it, fs_file.c
+// has it open or another node names it as its parent. It remembers one (parent, name) under which
+// it was seen last, by which fs_cache.c finds it again when its descriptor was closed.
 #ifndef MAYFLY_FS_NODE_H
 #define MAYFLY_FS_NODE_H
 
@@ -32,6 +32,8 @@ enum fs_kind {
 #define FS_NODE_PINNED 1u   /* named by the configuration: never freed, its fd never closed */
 #define FS_NODE_UNHASHED 2u /* its inode number now belongs to another file */
 #define FS_NODE_TOLD 4u	    /* the guest has just been made to look again: open it as it is */
+#define FS_NODE_HELD 8u	    /* its name is gone: only its fd leads to it, and stays open */
+#define FS_NODE_GONE 16u    /* its last name is gone: what it takes comes back at its end */
 
 /* Who a file is. */
 struct fs_key {
@@ -49,6 +51,7 @@ struct fs_node {
 	char *name;
 	uint32_t self, gen;
 	uint32_t parent, children;
+	uint32_t opens; /* files of fs_file.c */
 	uint32_t hash_next;
 	uint32_t lru_prev, lru_next; /* fs_cache.c's, valid while fd >= 0 and not pinned */
 	int32_t fd;		     /* O_PATH, -1: closed */

@@ -5,8 +5,11 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "fs/fs_attr.h"
+#include "fs/fs_call.h"
 #include "fs/fs_lookup.h"
 #include "fs/fs_open.h"
+#include "fs/fs_ops_change.h"
+#include "fs/fs_quota.h"
 #include "fs/fs_wire.h"
 #include "fs/fs_xattr.h"
 
@@ -30,41 +33,9 @@
 #define INIT_CONGESTION 48
 #define INIT_MAX_READAHEAD (1u << 20)
 
-/* One request, its sizes already checked against the table in fs_wire.c. */
-struct call {
-	struct fs *fs;
-	struct fs_node *node; /* NULL for the requests that name none */
-	uint64_t nodeid;
-	uint32_t opcode;
-	const uint8_t *arg;
-	size_t arg_len;
-	uint8_t *out; /* behind the reply's header */
-	size_t room;
-	size_t used;
-	int fd;
-};
-
-typedef int op_fn(struct call *c);
-
-/* The arguments as a struct: the table has checked that they are there. */
-#define ARGS(c, type)                                                                              \
-	({                                                                                         \
-		type args_;                                                                        \
-		memcpy(&args_, (c)->arg, sizeof(args_));                                           \
-		args_;                                                                             \
-	})
-
-static int reply(struct call *c, const void *data, size_t len)
-{
-	if (len > c->room)
-		return -EINVAL;
-	memcpy(c->out, data, len);
-	c->used = len;
-	return 0;
-}
-
 static void forget_everything(struct fs *fs)
 {
+	fs_file_close_all(fs);
 	fs_dir_close_all(fs);
 	fs_node_reset(&fs->nodes);
 }
@@ -84,9 +55,12 @@ static int op_init(struct call *c)
 	out.minor = MIN(in.minor, out.minor);
 	out.max_readahead = MIN(in.max_readahead, INIT_MAX_READAHEAD);
 	out.flags = in.flags & INIT_FLAGS_WANTED;
+	/* No set-ID bit is shown, and the host's kernel takes them away. */
+	if (c->fs->writable)
+		out.flags |= in.flags & FUSE_HANDLE_KILLPRIV_V2;
 	out.max_background = INIT_BACKGROUND;
 	out.congestion_threshold = INIT_CONGESTION;
-	out.max_write = INIT_MAX_WRITE;
+	out.max_write = c->fs->quota ? FS_WIRE_WRITE_MAX : INIT_MAX_WRITE;
 	out.max_pages = INIT_MAX_PAGES;
 	out.time_gran = 1;
 	return reply(c, &out, sizeof(out));
@@ -175,10 +149,13 @@ static int op_open(struct call *c)
 	struct fuse_open_out out = {0};
 	if (c->room < sizeof(out))
 		return -EINVAL;
-	int fd = fs_open_file(c->fs, c->node, in.flags, &out.open_flags);
-	if (fd < 0)
-		return fd;
-	c->fd = fd;
+	struct fs_opened o;
+	int ret = fs_open_file(c->fs, c->node, in.flags, &o);
+	if (ret < 0)
+		return ret;
+	out.fh = o.fh;
+	out.open_flags = o.open_flags;
+	c->fd = o.fd;
 	return reply(c, &out, sizeof(out));
 }
 
@@ -218,6 +195,7 @@ static int op_statfs(struct call *c)
 			return fd;
 		if (fstatfs(fd, &s) < 0)
 			return -errno;
+		fs_quota_statfs(fs_tree_view(c->fs, c->node), &s);
 		out.st.blocks = s.f_blocks;
 		out.st.bfree = s.f_bfree;
 		out.st.bavail = s.f_bavail;
@@ -235,7 +213,7 @@ static int op_access(struct call *c)
 {
 	struct fuse_access_in in = ARGS(c, struct fuse_access_in);
 	struct fuse_attr_out attr;
-	if (in.mask & W_OK)
+	if ((in.mask & W_OK) && !fs_tree_writable(c->fs, c->node))
 		return -EROFS;
 	return fs_lookup_attr(c->fs, c->node, &attr);
 }
@@ -257,8 +235,8 @@ static int op_getxattr(struct call *c)
 {
 	struct fuse_getxattr_in in = ARGS(c, struct fuse_getxattr_in);
 	const char *name = (const char *)c->arg + sizeof(in);
-	if (c->fs->no_xattr)
-		return -ENOSYS;
+	if (c->fs->no_xattr && !fs_tree_writable(c->fs, c->node))
+		return c->fs->writable ? -ENODATA : -ENOSYS;
 	size_t size = MIN(in.size, c->room);
 	if (in.size > 0 && size == 0)
 		return -ERANGE;
@@ -268,21 +246,40 @@ static int op_getxattr(struct call *c)
 static int op_listxattr(struct call *c)
 {
 	struct fuse_getxattr_in in = ARGS(c, struct fuse_getxattr_in);
-	if (c->fs->no_xattr)
-		return -ENOSYS;
+	if (c->fs->no_xattr && !fs_tree_writable(c->fs, c->node))
+		return c->fs->writable ? xattr_reply(c, in.size, 0) : -ENOSYS;
 	size_t size = MIN(in.size, c->room);
 	if (in.size > 0 && size == 0)
 		return -ERANGE;
 	return xattr_reply(c, in.size, fs_xattr_list(c->fs, c->node, (char *)c->out, size));
 }
 
-static int op_read_only(struct call *c)
+/* The one place where it is decided whether anything may change. */
+static int op_change(struct call *c)
 {
-	(void)c;
-	return -EROFS;
+	if (!c->fs->writable)
+		return -EROFS;
+	int ret = c->node ? 0 : -ESTALE;
+	if (ret == 0 && !fs_tree_writable(c->fs, c->node))
+		ret = -EROFS;
+	if (ret == 0 && c->room < fs_wire_op(c->opcode)->reply)
+		ret = -EINVAL;
+	return ret < 0 ? ret : fs_ops_change(c->opcode)(c);
 }
 
-/* READ, RELEASE, LSEEK and the like belong to the device; FLUSH and FSYNC have nothing to do.
+/* Files that fs keeps; of the others it knows nothing. */
+static int op_release(struct call *c)
+{
+	struct fuse_release_in in = ARGS(c, struct fuse_release_in);
+	return c->fs->writable ? fs_file_close(c->fs, c->nodeid, in.fh) : -ENOSYS;
+}
+
+static int op_fsync(struct call *c)
+{
+	return c->fs->writable ? op_change(c) : -ENOSYS;
+}
+
+/* READ, LSEEK and the like belong to the device; FLUSH has nothing to do, as nothing is kept back.
  * ENOSYS makes Linux stop asking where it can. */
 static int op_not_here(struct call *c)
 {
@@ -305,42 +302,42 @@ static const struct row rows[] = {
 	[FUSE_LOOKUP] = {op_lookup, false},
 	[FUSE_FORGET] = {op_forget, true},
 	[FUSE_GETATTR] = {op_getattr, false},
-	[FUSE_SETATTR] = {op_read_only, true},
+	[FUSE_SETATTR] = {op_change, true},
 	[FUSE_READLINK] = {op_readlink, false},
-	[FUSE_SYMLINK] = {op_read_only, true},
-	[FUSE_MKNOD] = {op_read_only, true},
-	[FUSE_MKDIR] = {op_read_only, true},
-	[FUSE_UNLINK] = {op_read_only, true},
-	[FUSE_RMDIR] = {op_read_only, true},
-	[FUSE_RENAME] = {op_read_only, true},
-	[FUSE_LINK] = {op_read_only, true},
+	[FUSE_SYMLINK] = {op_change, true},
+	[FUSE_MKNOD] = {op_change, true},
+	[FUSE_MKDIR] = {op_change, true},
+	[FUSE_UNLINK] = {op_change, true},
+	[FUSE_RMDIR] = {op_change, true},
+	[FUSE_RENAME] = {op_change, true},
+	[FUSE_LINK] = {op_change, true},
 	[FUSE_OPEN] = {op_open, false},
 	[FUSE_READ] = {op_not_here, true},
-	[FUSE_WRITE] = {op_read_only, true},
+	[FUSE_WRITE] = {op_change, true},
 	[FUSE_STATFS] = {op_statfs, false},
-	[FUSE_RELEASE] = {op_not_here, true},
-	[FUSE_FSYNC] = {op_not_here, true},
-	[FUSE_SETXATTR] = {op_read_only, true},
+	[FUSE_RELEASE] = {op_release, true},
+	[FUSE_FSYNC] = {op_fsync, true},
+	[FUSE_SETXATTR] = {op_change, true},
 	[FUSE_GETXATTR] = {op_getxattr, false},
 	[FUSE_LISTXATTR] = {op_listxattr, false},
-	[FUSE_REMOVEXATTR] = {op_read_only, true},
+	[FUSE_REMOVEXATTR] = {op_change, true},
 	[FUSE_FLUSH] = {op_not_here, true},
 	[FUSE_INIT] = {op_init, true},
 	[FUSE_OPENDIR] = {op_opendir, false},
 	[FUSE_READDIR] = {op_readdir, false},
 	[FUSE_RELEASEDIR] = {op_releasedir, true},
-	[FUSE_FSYNCDIR] = {op_not_here, true},
+	[FUSE_FSYNCDIR] = {op_fsync, true},
 	[FUSE_ACCESS] = {op_access, false},
-	[FUSE_CREATE] = {op_read_only, true},
+	[FUSE_CREATE] = {op_change, true},
 	[FUSE_INTERRUPT] = {op_nothing, true},
 	[FUSE_DESTROY] = {op_destroy, true},
 	[FUSE_BATCH_FORGET] = {op_batch_forget, true},
-	[FUSE_FALLOCATE] = {op_read_only, true},
+	[FUSE_FALLOCATE] = {op_change, true},
 	[FUSE_READDIRPLUS] = {op_readdir, false},
-	[FUSE_RENAME2] = {op_read_only, true},
+	[FUSE_RENAME2] = {op_change, true},
 	[FUSE_LSEEK] = {op_not_here, true},
-	[FUSE_COPY_FILE_RANGE] = {op_read_only, true},
-	[FUSE_TMPFILE] = {op_read_only, true},
+	[FUSE_COPY_FILE_RANGE] = {op_change, true},
+	[FUSE_TMPFILE] = {op_change, true},
 };
 
 static int dispatch(struct call *c, const struct fuse_in_header *in)
@@ -348,14 +345,15 @@ static int dispatch(struct call *c, const struct fuse_in_header *in)
 	const struct row *row = in->opcode < ARRAY_SIZE(rows) ? &rows[in->opcode] : NULL;
 	if (!row || !row->fn)
 		return -ENOSYS;
+	/* Who can change nothing is told so, however he asks. */
+	if (row->fn == op_change && !c->fs->writable)
+		return -EROFS;
 	int ret = fs_wire_check(in, c->arg, c->arg_len);
 	if (ret < 0)
 		return ret;
-	if (!row->no_node) {
-		c->node = fs_node_get(&c->fs->nodes, in->nodeid);
-		if (!c->node)
-			return -ESTALE;
-	}
+	c->node = fs_node_get(&c->fs->nodes, in->nodeid);
+	if (!c->node && !row->no_node)
+		return -ESTALE;
 	return row->fn(c);
 }
 

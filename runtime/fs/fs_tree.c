@@ -46,6 +46,16 @@ struct fs_node *fs_tree_next(struct fs *fs, const struct fs_node *dir, uint64_t 
 	return NULL;
 }
 
+struct fs_view *fs_tree_view(const struct fs *fs, const struct fs_node *n)
+{
+	return &fs->tree.view[n->key.view];
+}
+
+bool fs_tree_writable(const struct fs *fs, const struct fs_node *n)
+{
+	return n->key.kind == FS_KIND_REAL && fs_tree_view(fs, n)->writable;
+}
+
 /* Identity and mount of a view's descriptor; adds the view. */
 static int view_add(struct fs *fs, const Mayfly__FsEntry *e, struct fs_key *key, struct err *err)
 {
@@ -66,7 +76,12 @@ static int view_add(struct fs *fs, const Mayfly__FsEntry *e, struct fs_key *key,
 	fs->tree.view[fs->tree.nviews++] = (struct fs_view){
 		.mnt_id = stx.stx_mnt_id,
 		.cache_ms = e->cache_ms,
+		.writable = e->writable,
+		.direct = e->direct,
+		.quota = e->writable ? e->quota : 0,
 	};
+	fs->writable |= e->writable;
+	fs->quota |= e->writable && e->quota > 0;
 	return 0;
 }
 
@@ -84,6 +99,8 @@ static int entry_add(struct fs *fs, const Mayfly__FsEntry *e, uint32_t parent, u
 	if (parent != FS_NODE_NONE &&
 	    fs_tree_find(fs, fs_node_at(&fs->nodes, parent), e->name) != NULL)
 		return err_set(err, EEXIST, "two entries are called '%s'", e->name);
+	if (e->fd < 0 && e->writable)
+		return err_set(err, EINVAL, "'%s' is writable and has no descriptor", e->name);
 	if (e->fd >= 0 && e->n_entry > 0)
 		return err_set(err, EINVAL, "'%s' has a descriptor and entries", e->name);
 	if (e->fd >= 0)

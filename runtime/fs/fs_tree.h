@@ -20,6 +20,10 @@ typedef struct Mayfly__FsEntry Mayfly__FsEntry;
 struct fs_view {
 	uint64_t mnt_id;
 	uint32_t cache_ms;
+	bool writable;
+	bool direct;	/* the guest keeps no file contents */
+	uint64_t quota; /* bytes by which it may grow, 0: no limit */
+	int64_t grown;	/* by how much it has; fs_quota.c's */
 };
 
 struct fs_tree {
@@ -43,6 +47,12 @@ struct fs_node *fs_tree_find(struct fs *fs, const struct fs_node *dir, const cha
 /* fs_tree_next() - the first entry of dir with a number of at least *pos; *pos becomes the
  * number to go on with. NULL at the end. */
 struct fs_node *fs_tree_next(struct fs *fs, const struct fs_node *dir, uint64_t *pos);
+
+/* fs_tree_view() - the view of a host file. */
+struct fs_view *fs_tree_view(const struct fs *fs, const struct fs_node *n);
+
+/* fs_tree_writable() - may the guest change this file, or what is in this directory? */
+bool fs_tree_writable(const struct fs *fs, const struct fs_node *n);
 
 /* fs_tree_name_ok() - may this be one component of a path: 0, -EINVAL or -ENAMETOOLONG. */
 int fs_tree_name_ok(const char *name);

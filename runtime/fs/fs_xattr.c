@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "fs/fs.h"
+#include "fs/fs_quota.h"
 
 #include <errno.h>
 #include <linux/limits.h>
@@ -82,4 +83,43 @@ ssize_t fs_xattr_list(struct fs *fs, struct fs_node *n, char *out, size_t size)
 		at += (ssize_t)part;
 	}
 	return (ssize_t)used;
+}
+
+/* May this attribute be changed; with its path. */
+static int to_change(struct fs *fs, struct fs_node *n, const char *name, char path[FD_NAME_MAX])
+{
+	if (!shown(name))
+		return -EOPNOTSUPP;
+	return may_have_any(n) ? path_of(fs, n, path) : -EPERM;
+}
+
+int fs_xattr_set(struct fs *fs, struct fs_node *n, const char *name, const void *value, size_t len,
+		 uint32_t flags)
+{
+	char path[FD_NAME_MAX];
+	struct fs_view *v = fs_tree_view(fs, n);
+	if (len > XATTR_SIZE_MAX)
+		return -E2BIG;
+	int ret = to_change(fs, n, name, path);
+	if (ret == 0)
+		ret = fs_quota_room(v, len);
+	if (ret < 0)
+		return ret;
+	int64_t before = fs_quota_size(v, n->fd);
+	ret = setxattr(path, name, value, len, (int)flags) < 0 ? -errno : 0;
+	fs_quota_grew(v, fs_quota_size(v, n->fd) - before);
+	return ret;
+}
+
+int fs_xattr_remove(struct fs *fs, struct fs_node *n, const char *name)
+{
+	char path[FD_NAME_MAX];
+	struct fs_view *v = fs_tree_view(fs, n);
+	int ret = to_change(fs, n, name, path);
+	if (ret < 0)
+		return ret;
+	int64_t before = fs_quota_size(v, n->fd);
+	ret = removexattr(path, name) < 0 ? -errno : 0;
+	fs_quota_grew(v, fs_quota_size(v, n->fd) - before);
+	return ret;
 }

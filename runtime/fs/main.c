@@ -17,9 +17,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_MAX (1u << 20)
@@ -27,6 +29,7 @@
 /* O_PATH descriptors and open directories; more does not make anything faster. */
 #define CACHED_MAX 8192u
 #define DIRS_MAX 1024u
+#define FILES_MAX 4096u
 
 static int parse_fd(const char *text)
 {
@@ -59,7 +62,7 @@ static int check_socket(int sock, struct err *err)
 	return ret < 0 ? err_errno(err, -ret, "descriptor %d of the device", sock) : 0;
 }
 
-/* The soft limit goes up to the hard one; half of that is for the node cache. */
+/* The soft limit goes up to the hard one; shared out among what the guest may have open. */
 static int limits_from_rlimit(struct fs_limits *out, struct err *err)
 {
 	struct rlimit r;
@@ -70,17 +73,19 @@ static int limits_from_rlimit(struct fs_limits *out, struct err *err)
 		return err_errno(err, errno, "raising RLIMIT_NOFILE");
 	*out = (struct fs_limits){
 		.max_bytes = FS_BUDGET_BYTES,
-		.max_cached = (unsigned)MIN(r.rlim_cur / 2, CACHED_MAX),
-		.max_dirs = (unsigned)MIN(r.rlim_cur / 4, DIRS_MAX),
+		/* Twice: as many may be held beside the cache. */
+		.max_cached = (unsigned)MIN(r.rlim_cur / 4, CACHED_MAX),
+		.max_dirs = (unsigned)MIN(r.rlim_cur / 8, DIRS_MAX),
+		.max_files = (unsigned)MIN(r.rlim_cur / 8, FILES_MAX),
 	};
 	return 0;
 }
 
 /* From here on this process makes the calls of its table, and the supervisor hears of any other. */
-static int confine(int link, struct err *err)
+static int confine(const struct fs *fs, int link, struct err *err)
 {
 	int listener;
-	int ret = seccomp_load(SECCOMP_FS, &listener);
+	int ret = seccomp_load(fs->writable ? SECCOMP_FS_RW : SECCOMP_FS, &listener);
 	if (ret == 0) {
 		ret = jail_link_listener(link, listener, "main");
 		close(listener);
@@ -105,7 +110,7 @@ static int serve(struct fs *fs, int config_fd, struct err *err)
 	if (ret == 0)
 		ret = fs_init(fs, cfg, &limits, err);
 	if (ret == 0 && cfg->seccomp)
-		ret = confine(cfg->link_fd, err);
+		ret = confine(fs, cfg->link_fd, err);
 	if (cfg)
 		mayfly__fs_config__free_unpacked(cfg, NULL);
 	if (ret < 0)
@@ -121,6 +126,9 @@ int main(int argc, char **argv)
 	static struct fs fs;
 	struct err err = {.text = ""};
 	log_init("mayfly-fs", LOG_WARN);
+	/* The guest's own mask is in the modes it sends; a file too large for a limit is EFBIG. */
+	umask(0);
+	signal(SIGXFSZ, SIG_IGN);
 	int fd = argc == 3 && strcmp(argv[1], "--config-fd") == 0 ? parse_fd(argv[2]) : -1;
 	if (fd < 0) {
 		log_error("usage: mayfly-fs --config-fd N (started by mayfly, not by hand)");

@@ -4,7 +4,9 @@
 // A request is copied out of its chain once, its frame checked on the copy. What concerns the
 // data of an open file is served at once; the rest goes to the fs process (fs_link.c), and its
 // chain stays with us until the answer comes. Then the chain is walked again: the guest may have
-// changed it meanwhile, which hurts only itself, because every walk checks everything.
+// changed it meanwhile, which hurts only itself, because every walk checks everything. Data that
+// the guest writes goes from its memory to the file, or, where a quota must see it, into one
+// message.
 #include "virtio/fs.h"
 
 #include "base/checked.h"
@@ -16,6 +18,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_fs.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,6 +33,7 @@ struct virtio_fs {
 	struct fs_link link;
 	struct fs_handles files;
 	struct fs_local local;
+	unsigned opening;     /* files under way, for which there is room in the table */
 	struct evsource more; /* an eventfd: go on with chains that were left for later */
 	bool blocked[NUM_QUEUES];
 	bool dirty[NUM_QUEUES];
@@ -83,12 +87,26 @@ static int copy_request(struct virtio_fs *v, const struct chain *c, struct fuse_
 		return -EINVAL;
 	size_t want = c->out_len - sizeof(*in);
 	if (in->opcode == FUSE_WRITE)
-		want = MIN(want, sizeof(struct fuse_write_in)); /* refused, so its data is unread */
+		want = MIN(want, sizeof(struct fuse_write_in)); /* its data is read in place */
 	if (want > sizeof(v->msg) - sizeof(*in))
 		return -EINVAL;
 	memcpy(v->msg, in, sizeof(*in));
 	*arg_len = want;
 	return chain_read(c, sizeof(*in), v->msg + sizeof(*in), want);
+}
+
+static bool opens(uint32_t opcode)
+{
+	return opcode == FUSE_OPEN || opcode == FUSE_CREATE;
+}
+
+/* What copy_request() left where it was. */
+static int copy_data(struct virtio_fs *v, const struct chain *c, const struct fuse_in_header *in)
+{
+	size_t have = sizeof(*in) + sizeof(struct fuse_write_in);
+	if (in->len > sizeof(v->msg))
+		return -EINVAL;
+	return chain_read(c, have, v->msg + have, in->len - have);
 }
 
 static int forward(struct virtio_fs *v, unsigned q, const struct chain *c,
@@ -104,7 +122,18 @@ static int forward(struct virtio_fs *v, unsigned q, const struct chain *c,
 	/* A driver that starts a session, or ends it, has no files open. */
 	if (in->opcode == FUSE_INIT || in->opcode == FUSE_DESTROY)
 		fs_handle_close_all(&v->files);
-	return fs_link_send(&v->link, &req, silent, v->msg, in->len, silent ? 0 : c->in_len);
+	if (opens(in->opcode)) {
+		/* What fs has done must not fail here for want of room. */
+		if (v->files.open + v->opening >= v->files.limit)
+			return -ENFILE;
+		memcpy(&req.flags, v->msg + sizeof(*in), sizeof(req.flags));
+	}
+	int ret = in->opcode == FUSE_WRITE ? copy_data(v, c, in) : 0;
+	if (ret == 0)
+		ret = fs_link_send(&v->link, &req, silent, v->msg, in->len, silent ? 0 : c->in_len);
+	if (ret == 0 && opens(in->opcode))
+		v->opening++;
+	return ret;
 }
 
 /* One chain: answered, or under way. Returns -EAGAIN if it must be taken again later. */
@@ -118,7 +147,7 @@ static int serve_chain(struct virtio_fs *v, unsigned q, const struct chain *c)
 		push(v, q, c->head, 0);
 		return 0;
 	}
-	const uint8_t *arg = v->msg + sizeof(in);
+	uint8_t *arg = v->msg + sizeof(in);
 	const struct fs_wire_op *op = fs_wire_op(in.opcode);
 	bool silent = op && op->no_reply;
 	if (ret == 0)
@@ -129,9 +158,15 @@ static int serve_chain(struct virtio_fs *v, unsigned q, const struct chain *c)
 		log_guest(&v->dev.limit, "fs: a malformed request, opcode %u", in.opcode);
 	if (ret == 0 && v->link.gone)
 		ret = -EIO;
+	uint64_t release = 0;
+	if (ret == 0 && in.opcode == FUSE_RELEASE)
+		memcpy(&release, arg, sizeof(release));
 	if (ret == 0 && fs_local_serves(in.opcode)) {
-		finish(v, q, c, in.unique, fs_local_serve(&v->local, &in, arg, c));
-		return 0;
+		ssize_t done = fs_local_serve(&v->local, &in, arg, c);
+		if (done != FS_LOCAL_FORWARD) {
+			finish(v, q, c, in.unique, done);
+			return 0;
+		}
 	}
 	bool sent = false;
 	if (ret == 0 && in.opcode != FUSE_INTERRUPT) {
@@ -139,6 +174,8 @@ static int serve_chain(struct virtio_fs *v, unsigned q, const struct chain *c)
 		if (ret == -EAGAIN)
 			return ret;
 		sent = ret == 0;
+		if (sent && in.opcode == FUSE_RELEASE)
+			fs_handle_close(&v->files, in.nodeid, release);
 	}
 	if (silent)
 		push(v, q, c->head, 0);
@@ -213,19 +250,35 @@ static void on_more(struct evsource *src, uint32_t events)
 	on_ready(src->arg);
 }
 
-/* OPEN: the descriptor goes into our table, its number to the guest. */
+/* OPEN and CREATE: the descriptor goes into our table, its number to the guest. */
 static int take_file(struct virtio_fs *v, const struct fs_request *req, uint8_t *out, size_t len,
 		     int fd)
 {
 	struct fuse_open_out o;
-	if (len != sizeof(struct fuse_out_header) + sizeof(o) || fd < 0)
+	struct fuse_entry_out e = {.nodeid = req->node};
+	size_t at = sizeof(struct fuse_out_header);
+	if (req->opcode == FUSE_CREATE)
+		at += sizeof(e);
+	if (len != at + sizeof(o))
 		return -EPROTO;
-	memcpy(&o, out + sizeof(struct fuse_out_header), sizeof(o));
-	int ret = fs_handle_add(&v->files, fd, req->node, &o.fh);
+	if (req->opcode == FUSE_CREATE)
+		memcpy(&e, out + sizeof(struct fuse_out_header), sizeof(e));
+	memcpy(&o, out + at, sizeof(o));
+	struct fs_handle h = {
+		.node = e.nodeid,
+		.remote = o.fh,
+		.fd = fd,
+		.kept = o.open_flags & FS_WIRE_OPEN_KEPT,
+		.rw = o.open_flags & FS_WIRE_OPEN_RW,
+	};
+	int access = (int)(req->flags & O_ACCMODE);
+	if (!v->local.writable && (access != O_RDONLY || h.kept))
+		return -EPROTO;
+	int ret = fs_handle_add(&v->files, &h, access, &o.fh);
 	if (ret < 0)
 		return ret;
-	o.open_flags &= FOPEN_KEEP_CACHE;
-	memcpy(out + sizeof(struct fuse_out_header), &o, sizeof(o));
+	o.open_flags &= FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO;
+	memcpy(out + at, &o, sizeof(o));
 	return 0;
 }
 
@@ -235,6 +288,8 @@ static void on_done(void *arg, const struct fs_request *req, int error, const ui
 	struct virtio_fs *v = arg;
 	struct virtqueue *vq = &v->dev.vq[req->queue];
 	AUTO_CLOSE int fd = passed_fd;
+	if (opens(req->opcode))
+		v->opening--;
 	if (!vq->started || vq->broken || v->dev.needs_reset)
 		return;
 	if (chain_walk(vq->mem, vq->desc_h, vq->size, req->head, &v->chain) < 0) {
@@ -248,7 +303,7 @@ static void on_done(void *arg, const struct fs_request *req, int error, const ui
 		memcpy(reply, &head, sizeof(head));
 		if (len > v->chain.in_len)
 			error = -EIO;
-		else if (req->opcode == FUSE_OPEN)
+		else if (opens(req->opcode))
 			error = take_file(v, req, reply, len, fd);
 		if (error == -EPROTO)
 			log_guest(&v->dev.limit, "fs: the fs process opened something wrong");
@@ -257,7 +312,7 @@ static void on_done(void *arg, const struct fs_request *req, int error, const ui
 		finish(v, req->queue, &v->chain, req->unique, error == -EPROTO ? -EIO : error);
 		return;
 	}
-	if (req->opcode == FUSE_OPEN)
+	if (opens(req->opcode))
 		(void)steal_fd(&fd);
 	chain_write(&v->chain, 0, out, len);
 	push(v, req->queue, req->head, len);
@@ -277,6 +332,7 @@ static void fs_reset(struct virtio_dev *dev)
 	struct virtio_fs *v = fs_of(dev);
 	fs_handle_close_all(&v->files);
 	fs_link_reset(&v->link);
+	v->opening = 0;
 	memset(v->blocked, 0, sizeof(v->blocked));
 	memset(v->dirty, 0, sizeof(v->dirty));
 }
@@ -299,7 +355,7 @@ static const struct virtio_dev_ops fs_dev_ops = {
 static const struct fs_link_ops link_ops = {.done = on_done, .ready = on_ready};
 
 int virtio_fs_create(struct virtio_dev **out, struct evloop *loop, int server_sock, const char *tag,
-		     unsigned max_open_files)
+		     unsigned max_open_files, bool writable)
 {
 	AUTO_CLOSE int sock = server_sock;
 	size_t tag_len = strlen(tag);
@@ -312,6 +368,7 @@ int virtio_fs_create(struct virtio_dev **out, struct evloop *loop, int server_so
 	memcpy(v->config.tag, tag, tag_len);
 	v->config.num_request_queues = htole32(REQUEST_QUEUES);
 	v->local.files = &v->files;
+	v->local.writable = writable;
 	v->more = (struct evsource){.fn = on_more, .arg = v};
 	v->more.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int ret = v->more.fd < 0 ? -errno : evloop_add(loop, &v->more, EPOLLIN);

@@ -189,6 +189,12 @@ static void answer_done(struct fs_link *l, struct fs_slot *s, int error, size_t 
 		close_fd(&fd);
 }
 
+/* The requests whose answers bring a descriptor. */
+static bool opens(uint32_t opcode)
+{
+	return opcode == FUSE_OPEN || opcode == FUSE_CREATE;
+}
+
 /* Takes one answer. Returns false if there is no more, or no link any more. */
 static bool recv_one(struct fs_link *l)
 {
@@ -205,7 +211,7 @@ static bool recv_one(struct fs_link *l)
 	memcpy(&out, l->buf + sizeof(rep), sizeof(out));
 	struct fs_slot *s = n == 0 ? NULL : slot_of_tag(l, rep.tag);
 	/* Out of descriptors: the kernel dropped the one that came, the message is whole. */
-	if (n == -EPROTO && s && s->req.opcode == FUSE_OPEN && rep.nfds == 1) {
+	if (n == -EPROTO && s && opens(s->req.opcode) && rep.nfds == 1) {
 		answer_done(l, s, -ENFILE, 0, -1);
 		return true;
 	}
@@ -216,7 +222,7 @@ static bool recv_one(struct fs_link *l)
 		bad = bad_answer(&rep, &out, (size_t)n, nfds);
 	if (!bad && !s)
 		bad = "an answer that nobody asked for";
-	if (!bad && nfds != 0 && (s->req.opcode != FUSE_OPEN || out.error != 0))
+	if (!bad && nfds != 0 && (!opens(s->req.opcode) || out.error != 0))
 		bad = "a descriptor that nobody asked for";
 	if (bad) {
 		close_fd(&fd);

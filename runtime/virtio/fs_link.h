@@ -25,7 +25,8 @@ struct fs_request {
 	uint64_t unique;
 	uint64_t node;
 	uint32_t opcode;
-	uint16_t head; /* of the guest's chain */
+	uint32_t flags; /* of OPEN and CREATE: what the guest wants */
+	uint16_t head;	/* of the guest's chain */
 	uint8_t queue;
 };
 

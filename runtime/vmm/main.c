@@ -55,7 +55,7 @@ static int make_fs(struct vmm *v, struct err *e)
 	int ret = dev_thread_init(&v->fs_thread);
 	if (ret == 0)
 		ret = virtio_fs_create(&v->fs, &v->fs_thread.loop, v->cfg->fs_server_fd, "mayfly",
-				       max_open);
+				       max_open, v->cfg->fs_writable);
 	v->fs_gone = (struct evsource){.fd = v->fs_thread.gone_fd, .fn = on_fs_gone, .arg = v};
 	if (ret == 0)
 		ret = evloop_add(&v->loop, &v->fs_gone, EPOLLIN);
@@ -184,6 +184,8 @@ int main(int argc, char **argv)
 	log_init("mayfly-vmm", LOG_WARN);
 	/* The peer chooses what it passes as an interrupt's descriptor. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A file too large for a limit of the user is EFBIG in the guest. */
+	signal(SIGXFSZ, SIG_IGN);
 	int fd = config_fd_arg(argc, argv);
 	if (fd < 0) {
 		log_error("usage: mayfly-vmm --config-fd N (mayfly-jailer starts it)");

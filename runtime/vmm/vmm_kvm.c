@@ -303,7 +303,7 @@ static int add_cpus(struct vmm *v, const struct kvm_entry *entry, struct err *e)
 static int go(struct vmm *v, struct err *e)
 {
 	confine_expect(m.cpus.n + (v->fs ? 1 : 0));
-	v->fs_thread.table = SECCOMP_FSDEV_KVM;
+	v->fs_thread.table = v->cfg->fs_writable ? SECCOMP_FSDEV_KVM_RW : SECCOMP_FSDEV_KVM;
 	int ret = v->fs ? dev_thread_start(&v->fs_thread, v->fs, -1, "fs-device") : 0;
 	if (ret < 0)
 		return err_errno(e, -ret, "can't start the fs device");

@@ -63,7 +63,7 @@ static int start(struct vmm *v, struct err *e)
 	if (ret < 0 || !v->fs)
 		return ret;
 	confine_expect(1);
-	v->fs_thread.table = SECCOMP_FSDEV_TCG;
+	v->fs_thread.table = v->cfg->fs_writable ? SECCOMP_FSDEV_TCG_RW : SECCOMP_FSDEV_TCG;
 	ret = dev_thread_start(&v->fs_thread, v->fs, v->cfg->fs_vhost_fd, "fs-device");
 	return ret < 0 ? err_errno(e, -ret, "can't start the fs device") : 0;
 }

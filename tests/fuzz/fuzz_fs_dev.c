@@ -206,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == 0, "socketpair");
 	m.peer = sv[1];
 	must(evloop_init(&m.loop) == 0, "evloop");
-	must(virtio_fs_create(&m.dev, &m.loop, sv[0], "fuzz", 3) == 0, "create");
+	must(virtio_fs_create(&m.dev, &m.loop, sv[0], "fuzz", 3, true) == 0, "create");
 	must(fake_guest_init(&m.guest, &m.dev->mem, GUEST_BYTES) == 0, "guest");
 	queues_start(&m);
 	while (in.left > 0)

@@ -23,6 +23,10 @@
 /* cmocka wants these four first. */
 #include <cmocka.h>
 
+/* Numbers of entries in build(). */
+#define FX_SHARE 2
+#define FX_NOW 3
+
 #define FX_DIR_TEMPLATE "/tmp/mayfly-fs-test.XXXXXX"
 
 void fx_write(struct fs_fixture *fx, const char *name, const char *text)
@@ -89,6 +93,8 @@ static struct fs *build(struct fs_fixture *fx, const struct fx_options *o)
 		e[i].name = (char *)(uintptr_t)names[i];
 		e[i].fd = host[i] ? path_fd(fx, host[i]) : -1;
 		e[i].cache_ms = ms[i];
+		e[i].writable = o->writable && (i == FX_SHARE || i == FX_NOW);
+		e[i].quota = i == FX_SHARE ? o->quota : 0;
 	}
 	e[0].entry = top;
 	e[0].n_entry = ARRAY_SIZE(top);
@@ -113,6 +119,7 @@ static struct fs *build(struct fs_fixture *fx, const struct fx_options *o)
 	l.max_bytes = l.max_bytes ? l.max_bytes : FS_BUDGET_BYTES;
 	l.max_cached = l.max_cached ? l.max_cached : 400;
 	l.max_dirs = l.max_dirs ? l.max_dirs : 64;
+	l.max_files = l.max_files ? l.max_files : 64;
 	struct fs *fs = calloc(1, sizeof(*fs));
 	struct err err = {.text = ""};
 	if (!fs || fs_init(fs, &cfg, &l, &err) < 0) {

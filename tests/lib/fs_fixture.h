@@ -33,6 +33,8 @@ struct fs_fixture {
 struct fx_options {
 	struct fs_limits limits; /* zeros: large */
 	bool map_ids, no_xattr;
+	bool writable;	  /* share and now are */
+	uint64_t quota;	  /* of share */
 	unsigned nofile;  /* child only; 0: as it is */
 	const char *hide; /* a name of the host directory that nothing shows */
 };

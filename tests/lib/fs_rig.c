@@ -19,7 +19,8 @@
 static void rig_device(struct rig *r, int sock)
 {
 	assert_int_equal(evloop_init(&r->loop), 0);
-	assert_int_equal(virtio_fs_create(&r->dev, &r->loop, sock, "mayfly", RIG_MAX_FILES), 0);
+	assert_int_equal(virtio_fs_create(&r->dev, &r->loop, sock, "mayfly", RIG_MAX_FILES, true),
+			 0);
 	assert_int_equal(fake_guest_init(&r->guest, &r->dev->mem, GUEST_BYTES), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(fake_queue_init(&r->q[i], &r->guest, &r->dev->vq[i], RIG_QSIZE),
@@ -30,10 +31,15 @@ static void rig_device(struct rig *r, int sock)
 
 void rig_start(struct rig *r)
 {
+	rig_start_with(r, &(struct fx_options){0});
+}
+
+void rig_start_with(struct rig *r, const struct fx_options *o)
+{
 	memset(r, 0, sizeof(*r));
 	r->peer = -1;
 	fx_tree(&r->fx);
-	fx_start_child(&r->fx, &(struct fx_options){0});
+	fx_start_child(&r->fx, o);
 	rig_device(r, steal_fd(&r->fx.sock));
 }
 

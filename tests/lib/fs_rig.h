@@ -23,6 +23,7 @@ struct rig {
 };
 
 void rig_start(struct rig *r);
+void rig_start_with(struct rig *r, const struct fx_options *o);
 
 /* rig_start_fake() - the test answers the device's requests itself, at r->peer. */
 void rig_start_fake(struct rig *r);

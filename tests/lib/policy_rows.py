@@ -4,7 +4,8 @@
 usage: policy_rows.py ROWS ENGINE PREFIX...
 
 ROWS is the output of seccomp_gen --rows. PREFIX.* are the files of one
-`strace -ff -X verbose -e 'raw=!prctl,seccomp,execve,execveat'` each. Prints one line a finding:
+`strace -ff -X verbose -e 'raw=!prctl,seccomp,execve,execveat'` each; one that ends in "-rw" is of a
+machine with a writable share. Prints one line a finding:
 "unused TABLE CALL CONDITIONS: REASON" for rows that nothing used and no test forces,
 "forbidden TABLE CALL in FILE", and last "rows USED of ALL, CALLS calls".
 """
@@ -15,8 +16,8 @@ import re
 import sys
 
 TABLES = {
-    "tcg": ("vmm-tcg", "fsdev-tcg", "blk-tcg", "blk-io", "fs", "qemu"),
-    "kvm": ("vmm-kvm", "vcpu-kvm", "fsdev-kvm", "blk-kvm", "blk-io", "fs"),
+    "tcg": ("vmm-tcg", "fsdev-tcg", "fsdev-tcg-rw", "blk-tcg", "blk-io", "fs", "fs-rw", "qemu"),
+    "kvm": ("vmm-kvm", "vcpu-kvm", "fsdev-kvm", "fsdev-kvm-rw", "blk-kvm", "blk-io", "fs", "fs-rw"),
 }
 LOADED = re.compile(r"seccomp\(0x1 .*NEW_LISTENER.*, \{len=.*\) = \d")
 CALL = re.compile(r"(\w+)\((.*?)(?:\) += |\)? <unfinished|<detached|$)")
@@ -34,11 +35,11 @@ def read_rows(name):
     return rows
 
 
-def table_of(text, engine):
-    """Which table the thread behind a file has, None if none."""
+def table_of(text, engine, rw):
+    """Which table the thread behind a file has, None if none; rw: "-rw" or ""."""
     name = re.findall(r'PR_SET_NAME \*/, "([^"]*)"', text)
     if "fs-device" in name:
-        return "fsdev-" + engine
+        return "fsdev-" + engine + rw
     if "blk-io" in name:
         return "blk-io"
     if any(n.startswith("disk") for n in name):
@@ -50,7 +51,7 @@ def table_of(text, engine):
         # A thread of QEMU, or a process that failed before its exec.
         return "qemu" if engine == "tcg" and "\nset_robust_list(" in "\n" + text else None
     run = run[-1].rsplit("/", 1)[-1]
-    return {"mayfly-vmm": "vmm-" + engine, "mayfly-fs": "fs"}.get(
+    return {"mayfly-vmm": "vmm-" + engine, "mayfly-fs": "fs" + rw}.get(
         run, "qemu" if run.startswith("qemu-system") else None)
 
 
@@ -91,7 +92,7 @@ def main():
         for name in glob.glob(prefix + ".*"):
             with open(name, errors="replace") as f:
                 text = f.read()
-            table = table_of(text, sys.argv[2])
+            table = table_of(text, sys.argv[2], "-rw" if prefix.endswith("-rw") else "")
             if not table:
                 continue
             for call, args in calls_of(text, table):

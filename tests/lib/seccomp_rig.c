@@ -23,7 +23,7 @@
 static _Noreturn void end(enum seccomp_table t)
 {
 	bool thread = t != SECCOMP_VMM_KVM && t != SECCOMP_VMM_TCG && t != SECCOMP_FS &&
-		      t != SECCOMP_QEMU;
+		      t != SECCOMP_FS_RW && t != SECCOMP_QEMU;
 	syscall(thread ? SYS_exit : SYS_exit_group, 0);
 	__builtin_unreachable();
 }

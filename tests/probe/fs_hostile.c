@@ -3,175 +3,13 @@
 // much
 //
 // Compiled by the script that uses it, alone: it speaks the messages of runtime/fs/fs_wire.h by
-// itself. The share has "mayfly-mark"; whatever holds "OUTSIDE" must never be seen. Says lines
-// "fsx: NAME: ok" or "fsx: NAME: what was wrong".
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/fuse.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
+// itself. The share has "mayfly-mark"; whatever holds "OUTSIDE" must never be seen. A share that
+// has "writable-mark", too, is one that may be written: then it tries to change what is outside.
+// Says lines "fsx: NAME: ok" or "fsx: NAME: what was wrong".
+#include "fs_client.h"
 
-#define BODY_MAX (64u << 10)
-#define WAIT_MS 5000
 #define RACE_MS 4000
 #define FS_SERVER_FIELD 5 /* VmmConfig.fs_server_fd */
-
-struct wire {
-	uint32_t len, room;
-	uint64_t tag;
-};
-
-static struct {
-	int sock;
-	uint64_t tag;
-	struct {
-		struct wire w;
-		struct fuse_in_header in;
-		uint8_t body[BODY_MAX];
-	} req;
-	struct {
-		struct wire w;
-		struct fuse_out_header out;
-		uint8_t body[BODY_MAX + 4096];
-	} rep;
-	int fd; /* that came with the last answer */
-	uint64_t share;
-	char wrong[200];
-} t;
-
-static void wrong(const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	if (!t.wrong[0])
-		vsnprintf(t.wrong, sizeof(t.wrong), fmt, ap);
-	va_end(ap);
-}
-
-static void report(const char *name)
-{
-	dprintf(2, "fsx: %s: %s\n", name, t.wrong[0] ? t.wrong : "ok");
-	t.wrong[0] = '\0';
-}
-
-static _Noreturn void dead(const char *why)
-{
-	dprintf(2, "fsx: server: %s (errno %d)\n", why, errno);
-	_exit(1);
-}
-
-/* One message with its descriptor; 0: none within ms. */
-static size_t receive(int ms)
-{
-	union {
-		struct cmsghdr c;
-		char room[CMSG_SPACE(4 * sizeof(int))];
-	} ctl;
-	struct iovec iov = {&t.rep, sizeof(t.rep)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl};
-	struct pollfd p = {.fd = t.sock, .events = POLLIN};
-	m.msg_controllen = sizeof(ctl);
-	if (t.fd >= 0)
-		close(t.fd);
-	t.fd = -1;
-	if (poll(&p, 1, ms) != 1)
-		return 0;
-	ssize_t n = recvmsg(t.sock, &m, MSG_DONTWAIT);
-	if (n <= 0)
-		dead("it is gone");
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-		if (c->cmsg_type == SCM_RIGHTS)
-			memcpy(&t.fd, CMSG_DATA(c), sizeof(int));
-	return (size_t)n;
-}
-
-static void send_request(uint32_t opcode, uint64_t node, size_t len)
-{
-	t.req.w = (struct wire){(uint32_t)(sizeof(t.req) - BODY_MAX + len), 65536, ++t.tag};
-	t.req.in = (struct fuse_in_header){.len = (uint32_t)(sizeof(t.req.in) + len),
-					   .opcode = opcode,
-					   .unique = t.tag,
-					   .nodeid = node};
-	if (send(t.sock, &t.req, t.req.w.len, MSG_NOSIGNAL) < 0 && errno != EMSGSIZE)
-		dead("it takes nothing more");
-}
-
-/* Returns the bytes behind the answer's header, or its negative error. */
-static int call(uint32_t opcode, uint64_t node, const void *arg, size_t len)
-{
-	memcpy(t.req.body, arg, len);
-	send_request(opcode, node, len);
-	for (;;) {
-		size_t n = receive(WAIT_MS);
-		if (n == 0)
-			dead("no answer");
-		if (t.rep.w.tag != t.tag)
-			continue;
-		if (n < sizeof(t.rep.w) + sizeof(t.rep.out))
-			dead("a short answer");
-		return t.rep.out.error < 0 ? t.rep.out.error
-					   : (int)(n - sizeof(t.rep.w) - sizeof(t.rep.out));
-	}
-}
-
-static int lookup_raw(uint64_t dir, const void *name, size_t len, struct fuse_entry_out *e)
-{
-	memset(e, 0, sizeof(*e));
-	int ret = call(FUSE_LOOKUP, dir, name, len);
-	if (ret >= (int)sizeof(*e))
-		memcpy(e, t.rep.body, sizeof(*e));
-	/* Node 0 is a missing name that may be remembered. */
-	return ret < 0 ? ret : e->nodeid == 0 ? -ENOENT : 0;
-}
-
-static int lookup(uint64_t dir, const char *name, struct fuse_entry_out *e)
-{
-	return lookup_raw(dir, name, strlen(name) + 1, e);
-}
-
-/* What was opened is open for reading alone, and of the share. */
-static void check_opened(const char *what)
-{
-	char buf[64] = "";
-	if (t.fd < 0)
-		return;
-	int flags = fcntl(t.fd, F_GETFL);
-	struct stat st;
-	if (fstat(t.fd, &st) == 0 && !S_ISREG(st.st_mode))
-		wrong("%s gave what is no file, mode %o", what, st.st_mode);
-	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH))
-		wrong("%s gave a descriptor with flags %x", what, flags);
-	if (pread(t.fd, buf, sizeof(buf) - 1, 0) > 0 && strstr(buf, "OUTSIDE"))
-		wrong("%s gave a file outside", what);
-}
-
-static int open_node(uint64_t node, uint32_t flags, const char *what)
-{
-	struct fuse_open_in in = {.flags = flags};
-	int ret = call(FUSE_OPEN, node, &in, sizeof(in));
-	check_opened(what);
-	return ret;
-}
-
-static uint64_t open_dir(uint64_t node)
-{
-	struct fuse_open_in in = {0};
-	struct fuse_open_out out = {0};
-	if (call(FUSE_OPENDIR, node, &in, sizeof(in)) >= (int)sizeof(out))
-		memcpy(&out, t.rep.body, sizeof(out));
-	return out.fh;
-}
 
 /* ---- finding the share ---- */
 
@@ -376,7 +214,7 @@ static void race(void)
 		if (lookup(dir.nodeid, "only-outside", &e) == 0)
 			wrong("a name outside was found through a swapped directory");
 		if (lookup(dir.nodeid, "inner", &e) == 0) {
-			if (e.attr.size == 999)
+			if (e.attr.size == OUTSIDE_SIZE)
 				wrong("the attributes of a file outside were seen");
 			if (open_node(e.nodeid, 0, "a swapped directory") >= 0)
 				inside++;
@@ -399,6 +237,121 @@ static void race(void)
 		wrong("not one file was opened");
 	if (links == 0)
 		wrong("nobody swapped anything");
+}
+
+/* ---- a share that may be written ---- */
+
+/* Arguments of len bytes, then a name or two; the answer. */
+static int change(uint32_t op, uint64_t dir, const void *arg, size_t len, const char *a,
+		  const char *b)
+{
+	static uint8_t body[2048];
+	memcpy(body, arg, len);
+	size_t at = len;
+	for (const char *s = a; s; s = s == a ? b : NULL) {
+		memcpy(body + at, s, strlen(s) + 1);
+		at += strlen(s) + 1;
+	}
+	int ret = call(op, dir, body, at);
+	if (op == FUSE_CREATE)
+		check_opened("CREATE");
+	return ret;
+}
+
+/* Every operation with one name; true if any was done. */
+static bool change_all(uint64_t dir, const char *name, uint64_t other, const char *target)
+{
+	struct fuse_create_in create = {.flags = O_RDWR | O_CREAT | O_TRUNC,
+					.mode = S_IFREG | 0644};
+	struct fuse_mknod_in mknod = {.mode = S_IFREG | 0644};
+	struct fuse_mkdir_in mkdir = {.mode = 0755};
+	struct fuse_rename_in rename = {.newdir = other};
+	struct fuse_rename2_in exchange = {.newdir = other, .flags = 2};
+	struct fuse_link_in link = {.oldnodeid = other};
+	bool any = change(FUSE_CREATE, dir, &create, sizeof(create), name, NULL) >= 0;
+	any |= change(FUSE_MKNOD, dir, &mknod, sizeof(mknod), name, NULL) >= 0;
+	any |= change(FUSE_MKDIR, dir, &mkdir, sizeof(mkdir), name, NULL) >= 0;
+	any |= change(FUSE_SYMLINK, dir, "", 0, name, "/etc/passwd") >= 0;
+	any |= change(FUSE_RENAME, dir, &rename, sizeof(rename), name, target) >= 0;
+	any |= change(FUSE_RENAME2, dir, &exchange, sizeof(exchange), name, target) >= 0;
+	any |= change(FUSE_LINK, dir, &link, sizeof(link), name, NULL) >= 0;
+	any |= change(FUSE_UNLINK, dir, "", 0, name, NULL) >= 0;
+	any |= change(FUSE_RMDIR, dir, "", 0, name, NULL) >= 0;
+	return any;
+}
+
+static void write_names(void)
+{
+	static const char *const bad[] = {"..",
+					  "../outside/inner",
+					  "../planted",
+					  "/tmp/planted",
+					  "/",
+					  ".",
+					  "sub/planted",
+					  "up/planted",
+					  "",
+					  "link/planted",
+					  "abs/planted",
+					  "sub/../planted"};
+	struct fuse_mknod_in node = {.mode = S_IFCHR | 0666, .rdev = 0x103};
+	struct fuse_entry_out e;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (change_all(t.share, bad[i], t.share, "planted"))
+			wrong("something was done with '%s'", bad[i]);
+		if (change_all(t.share, "planted-a", t.share, bad[i]) && bad[i][0] == '.' &&
+		    lookup(t.share, bad[i], &e) == 0)
+			wrong("something went to '%s'", bad[i]);
+	}
+	if (change(FUSE_MKNOD, t.share, &node, sizeof(node), "planted-dev", NULL) >= 0)
+		wrong("a character device was made");
+	if (change_all(1, "planted", t.share, "x"))
+		wrong("the root of the views was changed");
+}
+
+static void write_nodes(void)
+{
+	for (uint64_t n = 2; n < 400; n++) {
+		change_all(n, "planted", random_u64(), "planted-b");
+		change_all(t.share, "planted-c", n, "planted-d");
+	}
+	for (unsigned i = 0; i < 300; i++)
+		if (change_all(random_u64(), "planted", t.share, "planted-e"))
+			wrong("a forged directory was changed");
+	struct fuse_setattr_in set = {.valid = FATTR_SIZE | FATTR_MODE, .mode = 0777};
+	for (unsigned i = 0; i < 300; i++)
+		if (call(FUSE_SETATTR, random_u64(), &set, sizeof(set)) >= 0)
+			wrong("a forged file was changed");
+}
+
+/* The directory is swapped for a link to the outside all the time, and moved there and back. */
+static void write_race(void)
+{
+	unsigned done = 0;
+	for (uint64_t end = now_ms() + RACE_MS; now_ms() < end;) {
+		static const char *const dirs[] = {"swap", "swapfile", "sub"};
+		struct fuse_entry_out dir, e;
+		for (unsigned i = 0; i < 3; i++) {
+			if (lookup(t.share, dirs[i], &dir) < 0)
+				continue;
+			done += change_all(dir.nodeid, "planted", t.share, "planted-f");
+			change(FUSE_UNLINK, dir.nodeid, "", 0, "only-outside", NULL);
+			struct fuse_rename_in to = {.newdir = t.share};
+			if (change(FUSE_RENAME, dir.nodeid, &to, sizeof(to), "only-outside",
+				   "stolen") >= 0)
+				wrong("a file outside was moved");
+			struct fuse_setattr_in set = {.valid = FATTR_SIZE};
+			if (lookup(dir.nodeid, "only-outside", &e) == 0)
+				wrong("a name outside was found");
+			if (lookup(t.share, "swapfile", &e) == 0) {
+				call(FUSE_SETATTR, e.nodeid, &set, sizeof(set));
+				open_node(e.nodeid, O_RDWR, "a swapped file");
+			}
+		}
+	}
+	dprintf(2, "fsx: changed: %u times\n", done);
+	if (done == 0)
+		wrong("nothing was changed at all");
 }
 
 /* Well-formed outside, anything inside; answers are thrown away. */
@@ -454,15 +407,26 @@ int main(int argc, char **argv)
 		dead("no start");
 	if (!find_share(1, 3))
 		dead("no share");
+	struct fuse_entry_out mark;
+	t.writable = lookup(t.share, "writable-mark", &mark) == 0;
 	names();
 	report("names");
+	if (t.writable) {
+		write_names();
+		report("write-names");
+		write_nodes();
+		report("write-nodes");
+		write_race();
+		report("write-race");
+	}
 	flags();
 	report("flags");
 	forged();
 	report("nodes");
 	offsets();
 	report("offsets");
-	changes();
+	if (!t.writable)
+		changes();
 	report("changes");
 	race();
 	report("race");

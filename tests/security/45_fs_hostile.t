@@ -35,27 +35,49 @@ state() {
 state >"$T/state"
 # said NAME MODE: what came of one of the attempts
 said() { sed -n "s/.*fsx: $1: //p" "$T/err" | head -n 1; }
-run() { # MODE
+run() { # MODE [OPTIONS OF THE SHARE]
 	(cd share && exec python3 "$T/swap.py") &
 	swapper=$!
 	BACKGROUND+=("$swapper")
 	timeout -k 5 "$(scaled 90)" "$T/bin/mayfly" run --engine "$MAYFLY_ENGINE" --jail "$1" -v --status-fd 9 --no-cwd \
-		--share "$PWD/share:/data" -- true </dev/null >"$T/out" 2>"$T/err" 9>"$T/verdict"
+		--share "$PWD/share:/data${2:-}" -- true </dev/null >"$T/out" 2>"$T/err" 9>"$T/verdict"
 	kill "$swapper" && wait "$swapper" 2>/dev/null
 	diag "met: $(said met)"
 	is "$(said server)" "" "$1: fs answers everything and lives"
 	is "$(said names)" ok "$1: no name leads out: .., slashes, NULs, ends, lengths"
-	is "$(said flags)" ok "$1: what it opens is open for reading, whatever was asked"
+	is "$(said flags)" ok "$1: what it opens is open for reading, or as the share allows, whatever was asked"
 	is "$(said nodes)" ok "$1: forged node ids lead nowhere"
 	is "$(said offsets)" ok "$1: huge offsets and sizes"
-	is "$(said changes)" ok "$1: no operation that changes anything is done"
+	[ "${3:-}" = rw ] || is "$(said changes)" ok "$1: no operation that changes anything is done"
 	is "$(said race)" ok "$1: names swapped with links to the outside while it looks them up"
 	is "$(said noise)" ok "$1: 20,000 random requests"
 	is "$(said end)" ok "$1: to the end"
 	unlike "$(verdict reason)" '^(seccomp|fs-killed)$' "$1: fs made no forbidden call and did not crash"
+	[ "${3:-}" = rw ] && return
 	state >"$T/state.after"
 	is "$(diff "$T/state" "$T/state.after")" "" "$1: nothing on the host has changed"
 }
 run full
 run reduced
+
+# The same with a share that may be written, with a quota and without: nothing leads out to be changed.
+cp -a share share.first
+chmod 644 share/file share/sub/deep
+outside_state() { find outside -printf '%P %y %m %U:%G %s %l\n' | grep -v '^mover' | sort; find outside -name mover -prune -o -type f -exec sha256sum {} + | sort; }
+outside_state | grep -v '^ d' >"$T/outside"
+for words in :rw :rw,size=4M; do
+	for mode in full reduced; do
+		what="$mode, $words"
+		rm -rf share outside/mover && cp -a share.first share && touch share/writable-mark
+		chmod 777 outside
+		run "$mode" "$words" rw
+		diag "changed: $(said changed)"
+		is "$(said write-names)" ok "$what: no name leads out to be changed, no device is made"
+		is "$(said write-nodes)" ok "$what: forged nodes change nothing"
+		is "$(said write-race)" ok "$what: names swapped with links to the outside while it changes them"
+		is "$(outside_state | grep -v '^ d' | diff "$T/outside" -)" "" "$what: nothing outside has changed"
+		is "$(find "$T/w" /tmp/planted* -name 'planted*' -not -path "$T/w/share/*" -not -path '*/mover/*' 2>/dev/null)" "" "$what: nothing was made outside"
+		is "$(find share \( -type b -o -type c -o -perm /6000 -type f \) -print)" "" "$what: no device, no set-ID file"
+	done
+done
 done_testing

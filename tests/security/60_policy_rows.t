@@ -16,9 +16,9 @@ traced() { # STATUS OPTION... -- COMMAND...
 	local want=$1
 	shift
 	n=$((n + 1))
-	prefixes+=("$T/trace$n")
+	prefixes+=("$T/trace$n${rw:-}")
 	timeout -k 5 "$(scaled 90)" strace -ff -qq -X verbose -e 'raw=!prctl,seccomp,execve,execveat' \
-		-o "$T/trace$n" "$MAYFLY" run --engine "$MAYFLY_ENGINE" "$@" \
+		-o "$T/trace$n${rw:-}" "$MAYFLY" run --engine "$MAYFLY_ENGINE" "$@" \
 		<"${VM_IN:-/dev/null}" >"$T/out" 2>"$T/err"
 	rc=$?
 	is "$rc" "$want" "a traced run: ${*: -1}"
@@ -44,6 +44,59 @@ d = os.open("/usr/bin", os.O_RDONLY); os.listdir(d); os.lseek(d, 0, 0); print(le
 '
 SH
 traced 0 --cpus 2 --memory 256M -- sh files.sh
+# The same and all that changes something, without a quota and with one.
+mkdir plain counted
+cat >plain/change.py <<'PY'
+import os, socket, stat, sys, ctypes
+libc = ctypes.CDLL(None)
+libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
+for top in "/plain", "/counted":
+    os.chdir(top)
+    f = os.open("f", os.O_RDWR | os.O_CREAT, 0o600)
+    os.write(f, b"x" * 100000)
+    os.pwrite(f, b"x", 900000)
+    os.ftruncate(f, 890000)
+    assert libc.fallocate(f, 0, 0, 950000) == 0
+    os.fsync(f)
+    w = os.open("f", os.O_WRONLY)
+    os.fdatasync(w)
+    os.fsync(w)
+    g = os.open("g", os.O_RDWR | os.O_CREAT, 0o600)
+    os.copy_file_range(f, g, 4096)
+    os.lseek(f, 0, os.SEEK_HOLE)
+    os.mkdir("d")
+    d = os.open("d", os.O_RDONLY)
+    os.fsync(d)
+    libc.fdatasync(d)
+    os.mkfifo("p")
+    os.symlink("f", "l")
+    os.readlink("l")
+    os.link("f", "h")
+    os.rename("h", "d/h")
+    os.chmod("f", 0o640)
+    os.chown("f", os.getuid(), os.getgid())
+    os.utime("f", (1, 2))
+    os.truncate("f", 5000)
+    os.setxattr("f", "user.a", b"b")
+    os.getxattr("f", "user.a"), os.listxattr("f")
+    os.removexattr("f", "user.a")
+    os.statvfs(".")
+    for i in range(300):
+        os.close(os.open("d/%d" % i, os.O_WRONLY | os.O_CREAT))
+    e = os.open("d", os.O_RDONLY)
+    print(len(os.listdir(e)))
+    os.lseek(e, 0, 0)
+    print(len(os.listdir(e)))
+    os.unlink("p")
+try:
+    os.pwrite(f, b"x" * 60000, 3 << 20)
+    os.write(os.open("full", os.O_WRONLY | os.O_CREAT), b"x" * (2 << 20))
+except OSError as e:
+    print(e)
+PY
+rw=-rw traced 0 --cpus 2 --memory 256M --share "$PWD/plain:/plain:rw" --share "$PWD/counted:/counted:rw,size=1500K" -- \
+	sh -c 'sh files.sh && /usr/bin/python3 /plain/change.py'
+rw=-rw traced 125 -u 0 --share "$PWD/plain:/plain:rw" -- sh -c 'echo b >/proc/sysrq-trigger; sleep 5'
 VM_IN=zeros traced 0 -- sh -c 'wc -c; head -c 2000000 /dev/zero; head -c 200000 /dev/urandom'
 cat >disk.sh <<'SH'
 PATH=$PATH:/usr/sbin:/sbin

@@ -193,8 +193,21 @@ static void test_share(void **state)
 		else
 			assert_null(c.share[0].guest);
 	}
-	ALL_BAD("--share", "", ":", ":/b", "/a:", "/a:b", "/a:b:ro", ":ro", "/a:rw", "/a:/b:rw");
-	assert_non_null(strstr(e.text, "read-only"));
+	ALL_BAD("--share", "", ":", ":/b", "/a:", "/a:b", "/a:b:ro", ":ro", ":rw", ":rw,size=1M",
+		"/a:b:rw", "/a:rw,", "/a:rw,x", "/a:rw,size=", "/a:rw,size=1", "/a:ro,size=1M",
+		"/a:rw,cache=all", "/a:rwx");
+	good("--share", "/a:/b:rw,size=2M,cache=none");
+	assert_string_equal(c.share[0].host, "/a");
+	assert_string_equal(c.share[0].guest, "/b");
+	assert_true(c.share[0].writable && c.share[0].uncached);
+	assert_int_equal(c.share[0].quota, 2 << 20);
+	good("--share", "/a:rw");
+	assert_null(c.share[0].guest);
+	assert_true(c.share[0].writable && !c.share[0].uncached && c.share[0].quota == 0);
+	good("--share", "/a:/rw");
+	assert_false(c.share[0].writable);
+	good("--share", "/a:ro,cache=auto");
+	assert_false(c.share[0].writable || c.share[0].uncached);
 }
 
 static void test_too_many_shares(void **state)

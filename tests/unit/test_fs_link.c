@@ -70,7 +70,7 @@ static int open_with(struct rig *r, int fd, size_t body)
 	assert_int_equal(o.unique, r->unique);
 	if (o.error == 0) {
 		memcpy(&out[0], buf[3].host, sizeof(out[0]));
-		assert_int_equal(out[0].open_flags, FOPEN_KEEP_CACHE);
+		assert_int_equal(out[0].open_flags, FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO);
 	}
 	return o.error;
 }

@@ -144,6 +144,51 @@ static void test_files(void **state)
 	in_child(files);
 }
 
+/* Everything but devices, below, and nothing outside. */
+static void writing(void)
+{
+	enter(LANDLOCK_WRITE);
+	need(try_open("in/file", O_RDWR) == 0);
+	need(truncate("in/file", 1) == 0);
+	need(try_open("in/new", O_WRONLY | O_CREAT) == 0);
+	need(rename("in/new", "in/new2") == 0 && unlink("in/new2") == 0);
+	need(mkdir("in/d", 0700) == 0);
+	need(mkfifo("in/p", 0600) == 0);
+	need(symlink("x", "in/l") == 0);
+	need(rename("in/p", "in/d/p") == 0 || (errno == EXDEV && landlock_version() < 2));
+	unlink("in/p");
+	unlink("in/d/p");
+	need(rmdir("in/d") == 0 && unlink("in/l") == 0);
+	need(mknod("in/c", S_IFCHR | 0600, 0x103) < 0 && (errno == EACCES || errno == EPERM));
+	need(mknod("in/b", S_IFBLK | 0600, 0x700) < 0 && (errno == EACCES || errno == EPERM));
+	need(try_open("other", O_WRONLY) == -EACCES);
+	need(try_open("in/out", O_WRONLY) == -EACCES);
+	need(try_open("outside", O_WRONLY | O_CREAT) == -EACCES);
+	need(rename("in/file", "outside") < 0);
+	need(link("in/file", "outside") < 0);
+	need(unlink("other") < 0);
+}
+
+static void one_writable(void)
+{
+	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	int rules = landlock_create();
+	int file = open("in/file", O_PATH);
+	need(landlock_allow(rules, file, LANDLOCK_WRITE) == 0);
+	need(landlock_enter(rules) == 0);
+	need(try_open("in/file", O_RDWR) == 0);
+	need(truncate("in/file", 1) == 0);
+	need(unlink("in/file") < 0 && errno == EACCES);
+	need(try_open("in/sub/deep", O_WRONLY) == -EACCES);
+}
+
+static void test_writing(void **state)
+{
+	(void)state;
+	in_child(writing);
+	in_child(one_writable);
+}
+
 static void one_file(void)
 {
 	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
@@ -282,7 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),	cmocka_unit_test(test_one_file),
 		cmocka_unit_test(test_exec),	cmocka_unit_test(test_outside),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_writing),
 	};
 	alarm(60);
 	return cmocka_run_group_tests_name("landlock", tests, make_tree, remove_tree);

@@ -217,7 +217,7 @@ static int share(const char *host, const char *guest)
 {
 	t.c.no_cwd = true;
 	t.c.n_share = 1;
-	t.c.share[0] = (struct share){host, guest};
+	t.c.share[0] = (struct share){.host = host, .guest = guest};
 	t.e.text[0] = '\0';
 	return reopen();
 }
@@ -277,6 +277,37 @@ static void test_refused_targets(void **state)
 			fail_msg("%s: %s", good[i], t.e.text);
 }
 
+static void test_writable(void **state)
+{
+	(void)state;
+	t.c.n_share = 2;
+	t.c.no_cwd = true;
+	t.c.share[0] = (struct share){.host = "sub", .guest = "/a"};
+	t.c.share[1] = (struct share){
+		.host = "sub", .guest = "/b", .writable = true, .uncached = true, .quota = 8192};
+	assert_int_equal(reopen(), 0);
+	assert_true(t.v.writable);
+	assert_int_equal(t.v.view[0].mode, MAYFLY__VIEW__MODE__READ_ONLY);
+	assert_int_equal(t.v.view[1].mode, MAYFLY__VIEW__MODE__READ_WRITE);
+	const Mayfly__FsEntry *en = find(t.v.root, "share1");
+	assert_true(en->writable && en->direct);
+	assert_int_equal(en->quota, 8192);
+	assert_int_equal(en->cache_ms, 0);
+	assert_false(find(t.v.root, "share0")->writable);
+	/* That descriptor and no other may be written through. */
+	for (size_t i = 0; i < t.v.n_fd; i++)
+		assert_int_equal(t.v.fd_writable[i], t.v.fd[i] == en->fd);
+	t.c.n_share = 1;
+	assert_int_equal(reopen(), 0);
+	assert_false(t.v.writable);
+	if (geteuid() == 0)
+		return;
+	assert_int_equal(chmod("sub", 0555), 0);
+	t.c.share[0].writable = true;
+	assert_int_equal(reopen(), -EACCES);
+	assert_non_null(strstr(t.e.text, "can't write 'sub'"));
+}
+
 static void test_rootfs(void **state)
 {
 	(void)state;
@@ -327,7 +358,7 @@ static void test_most_shares(void **state)
 	(void)state;
 	t.c.n_share = CONFIG_MAX_SHARES;
 	for (size_t i = 0; i < CONFIG_MAX_SHARES; i++)
-		t.c.share[i] = (struct share){"sub", "/data"};
+		t.c.share[i] = (struct share){.host = "sub", .guest = "/data"};
 	assert_int_equal(reopen(), 0);
 	assert_int_equal(t.v.n_view, CONFIG_MAX_SHARES + 1);
 	assert_true(t.v.n_fd <= VIEWS_MAX_FDS);
@@ -338,7 +369,7 @@ static void test_view_none(void **state)
 	(void)state;
 	t.c.view_none = true;
 	t.c.n_share = 1;
-	t.c.share[0] = (struct share){"sub", "/data"};
+	t.c.share[0] = (struct share){.host = "sub", .guest = "/data"};
 	assert_int_equal(reopen(), 0);
 	const Mayfly__FsEntry *sys = find(t.v.root, t.v.root_name);
 	assert_non_null(sys);
@@ -363,9 +394,9 @@ static void test_hide(void **state)
 	assert_int_equal(t.v.hides.n, 3);
 	/* Below what is hidden, and the same directory by another name. */
 	t.c.n_share = 1;
-	t.c.share[0] = (struct share){"sub", "/data"};
+	t.c.share[0] = (struct share){.host = "sub", .guest = "/data"};
 	assert_int_equal(reopen(), -EINVAL);
-	t.c.share[0] = (struct share){"link", "/data"};
+	t.c.share[0] = (struct share){.host = "link", .guest = "/data"};
 	assert_int_equal(reopen(), -EINVAL);
 	t.c.n_share = 0;
 	assert_int_equal(chdir("sub"), 0);
@@ -418,21 +449,14 @@ static void test_split_and_merged_usr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_cwd_policy),
-		T(test_system_view),
-		T(test_cwd),
-		T(test_cwd_is_home),
-		T(test_cwd_gone),
-		T(test_shares),
-		T(test_bad_shares),
-		T(test_refused_targets),
-		T(test_rootfs),
-		T(test_renumber),
-		T(test_closes_all),
-		T(test_most_shares),
-		T(test_view_none),
-		T(test_hide),
-		T(test_split_and_merged_usr),
+		T(test_cwd_policy),  T(test_system_view),
+		T(test_cwd),	     T(test_cwd_is_home),
+		T(test_cwd_gone),    T(test_shares),
+		T(test_bad_shares),  T(test_refused_targets),
+		T(test_writable),    T(test_rootfs),
+		T(test_renumber),    T(test_closes_all),
+		T(test_most_shares), T(test_view_none),
+		T(test_hide),	     T(test_split_and_merged_usr),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("views", tests, NULL, NULL);

@@ -328,12 +328,12 @@ static void test_create_fails(void **state)
 	int sv[2];
 	assert_int_equal(evloop_init(&loop), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-	assert_int_equal(virtio_fs_create(&dev, &loop, sv[0], "", 1), -EINVAL);
+	assert_int_equal(virtio_fs_create(&dev, &loop, sv[0], "", 1, false), -EINVAL);
 	assert_int_equal(fcntl(sv[0], F_GETFD), -1);
 	close(sv[1]);
-	assert_int_equal(virtio_fs_create(&dev, &loop, -1, "tag", 1), -EBADF);
+	assert_int_equal(virtio_fs_create(&dev, &loop, -1, "tag", 1, false), -EBADF);
 	const char *longest = "a tag that is longer than the 36 bytes it may have";
-	assert_int_equal(virtio_fs_create(&dev, &loop, -1, longest, 1), -EINVAL);
+	assert_int_equal(virtio_fs_create(&dev, &loop, -1, longest, 1, false), -EINVAL);
 	evloop_close(&loop);
 }
 
