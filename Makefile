@@ -40,12 +40,21 @@ CONFIG_SRC := proto/config_io.c proto/jail_link.c
 
 STATE_SRC := jailer/statedir.c jailer/cgroup.c jailer/cgroup_find.c jailer/idrange.c
 DOCTOR_SRC := runtime/cli/cmd_doctor.c runtime/engine/probe.c $(wildcard runtime/cli/host_*.c)
+# What `mayfly run` needs of images: jansson only.
+STORE_SRC := runtime/image/image_name.c runtime/image/image_meta.c runtime/image/image_store.c
+IMAGE_SRC := runtime/image/main.c runtime/image/cmd_import.c runtime/image/cmd_export.c \
+	runtime/image/cmd_images.c runtime/image/convert.c runtime/image/erofs_read.c \
+	runtime/image/erofs_write.c runtime/image/export.c runtime/image/manifest.c \
+	runtime/image/progress.c runtime/image/source.c runtime/image/store_change.c \
+	runtime/image/tree.c runtime/image/unpack.c runtime/image/unpack_dir.c \
+	runtime/image/users.c runtime/image/worker.c jailer/landlock.c runtime/base/err.c \
+	runtime/base/io.c runtime/base/log.c runtime/base/opt.c $(STORE_SRC)
 CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/cli/views.c \
 	runtime/cli/guest_user.c runtime/cli/hostio.c runtime/cli/verdict.c runtime/cli/machine.c \
 	runtime/cli/launch.c runtime/cli/run.c runtime/cli/run_machine.c runtime/cli/run_console.c \
 	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
 	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
-	runtime/cli/cmd_gc.c runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
+	runtime/cli/cmd_gc.c runtime/cli/cmd_image.c $(STORE_SRC) runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
 	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
 VIRTIO_SRC := runtime/virtio/virtio.c runtime/virtio/queue.c runtime/virtio/chain.c \
 	runtime/vmm/gmem.c
@@ -82,9 +91,11 @@ CLI_OBJ := $(call objs,$(CLI_SRC)) $(BUILD)/obj/gen/agent.pb-c.o $(BUILD)/obj/ge
 VMM_OBJ := $(call objs,$(VMM_SRC)) $(BUILD)/obj/gen/config.pb-c.o
 FS_OBJ := $(call objs,$(FS_SRC)) $(BUILD)/obj/gen/config.pb-c.o
 JAILER_OBJ := $(call objs,$(JAILER_SRC)) $(BUILD)/obj/gen/config.pb-c.o
+IMAGE_OBJ := $(call objs,$(IMAGE_SRC))
 INIT_OBJ := $(patsubst %.c,$(BUILD)/obj-init/%.o,$(INIT_SRC)) $(BUILD)/obj-init/gen/agent.pb-c.o
 
-PROGRAMS := $(BUILD)/mayfly $(BUILD)/mayfly-vmm $(BUILD)/mayfly-fs $(BUILD)/mayfly-jailer
+PROGRAMS := $(BUILD)/mayfly $(BUILD)/mayfly-vmm $(BUILD)/mayfly-fs $(BUILD)/mayfly-jailer \
+	$(BUILD)/mayfly-image
 GUEST := $(BUILD)/guest/vmlinux $(BUILD)/guest/bzImage $(BUILD)/guest/init.cpio
 
 .PHONY: all programs kernel
@@ -106,6 +117,10 @@ $(BUILD)/mayfly-fs: $(FS_OBJ)
 $(BUILD)/mayfly-jailer: $(JAILER_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_STATIC) -o $@ $^ $(PROTOBUF_STATIC) -lcap
+
+$(BUILD)/mayfly-image: $(IMAGE_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -larchive -lnettle -ljansson
 
 # Static: it is the only file in the guest's init image. Stripped: the guest unpacks every byte.
 $(BUILD)/guest/mayfly-init: $(INIT_OBJ)
@@ -181,7 +196,7 @@ $(SECCOMP_H): $(BUILD)/gen/seccomp_gen
 
 # --- tests: one library of everything but the mains, with sanitizers, and one program a file ---
 
-TEST_SRC := $(sort $(filter-out %/main.c,$(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC))) \
+TEST_SRC := $(sort $(filter-out %/main.c,$(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC) $(IMAGE_SRC))) \
 	$(wildcard jailer/policy/*.c tests/lib/*.c)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TEST_INC := -Iinit -Itests -Itests/lib
@@ -213,12 +228,12 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c
 $(BUILD)/unit/%: $(BUILD)/obj-test/tests/unit/%.o $(BUILD)/obj-test/libmayfly.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -lcap -pthread
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka -lprotobuf-c -ljansson -lcap -larchive -lnettle -pthread
 
 $(BUILD)/fuzz/%: $(BUILD)/obj-fuzz/tests/fuzz/%.o $(BUILD)/obj-fuzz/libmayfly.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -lcap -pthread
+	$(Q)$(CLANG) $(SAN) -fsanitize=fuzzer -o $@ $^ -lprotobuf-c -ljansson -lcap -larchive -lnettle -pthread
 
 # Stands in the place of a machine's process (tests/security).
 PROBE_SRC := tests/probe/jail_probe.c jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
@@ -262,7 +277,7 @@ asan:
 		HARDEN="$(SAN) -fPIE" LDFLAGS="$(SAN)" programs $(BUILD)/asan/guest/init.cpio
 	@for f in vmlinux bzImage; do ln -f $(BUILD)/guest/$$f $(BUILD)/asan/guest/$$f 2>/dev/null || true; done
 
-LINT_SRC := $(sort $(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC) $(wildcard jailer/policy/*.c))
+LINT_SRC := $(sort $(CLI_SRC) $(VMM_SRC) $(FS_SRC) $(JAILER_SRC) $(INIT_SRC) $(IMAGE_SRC) $(wildcard jailer/policy/*.c))
 lint: $(GEN_H)
 	@tests/lint $(CLANG_TIDY_JOBS) -- $(LINT_SRC)
 
@@ -280,7 +295,7 @@ LIBDIR := $(DESTDIR)$(PREFIX)/lib/mayfly
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
 install: all
 	install -D -m 755 $(BUILD)/mayfly $(DESTDIR)$(PREFIX)/bin/mayfly
-	for p in mayfly-vmm mayfly-fs mayfly-jailer; do install -D -m 755 $(BUILD)/$$p $(LIBDIR)/$$p; done
+	for p in mayfly-vmm mayfly-fs mayfly-jailer mayfly-image; do install -D -m 755 $(BUILD)/$$p $(LIBDIR)/$$p; done
 	for f in vmlinux bzImage init.cpio; do install -D -m 644 $(BUILD)/guest/$$f $(LIBDIR)/guest/$$f; done
 	for m in man/*.1; do install -D -m 644 $$m $(MANDIR)/man1/$${m##*/}; done
 	for m in man/*.8; do install -D -m 644 $$m $(MANDIR)/man8/$${m##*/}; done
@@ -291,7 +306,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
 	rm -rf $(LIBDIR)
 	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-boot.1 \
-		$(MANDIR)/man1/mayfly-doctor.1 $(MANDIR)/man1/mayfly-gc.1 \
+		$(MANDIR)/man1/mayfly-doctor.1 $(MANDIR)/man1/mayfly-gc.1 $(MANDIR)/man1/mayfly-image.1 \
 		$(MANDIR)/man8/mayfly-jailer.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly

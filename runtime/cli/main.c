@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/cmd_doctor.h"
 #include "cli/cmd_gc.h"
+#include "cli/cmd_image.h"
 #include "cli/config.h"
 #include "cli/run.h"
 #include "cli/verdict.h"
@@ -84,6 +85,7 @@ static const struct {
 	{"run", "run a command in a throwaway virtual machine", cmd_run},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
+	{"image", "import, list, remove and export images", cmd_image},
 	{"gc", "remove what dead machines left behind", cmd_gc},
 	{"version", "print the version", cmd_version},
 	{"help", "print this text", cmd_help},
