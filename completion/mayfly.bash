@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# mayfly.bash - completion for bash: mayfly run|boot|doctor|gc|version|help, mayfly-jailer
+# mayfly.bash - completion for bash: mayfly run|boot|doctor|image|gc|version|help, mayfly-jailer
 # shellcheck shell=bash disable=SC2207
 
 # The words of a subcommand that are followed by a value.
@@ -96,16 +96,46 @@ _mayfly_boot() {
 		--help -h" -- "$cur"))
 }
 
+_mayfly_image_names() {
+	COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" image ls 2>/dev/null | sed '1d; s/ .*//; s/:latest$//')" -- "$cur"))
+}
+
+_mayfly_image() {
+	if ((COMP_CWORD == 2)); then
+		COMPREPLY=($(compgen -W 'import ls inspect rm export gc --help -h' -- "$cur"))
+		return
+	fi
+	case ${COMP_WORDS[2]} in
+	import)
+		case $prev in
+		--name | -n) return ;;
+		--max-size) COMPREPLY=($(compgen -W '1G 16G 64G' -- "$cur")) && return ;;
+		--platform) COMPREPLY=($(compgen -W 'linux/amd64' -- "$cur")) && return ;;
+		esac
+		if [[ $cur == -* ]]; then
+			COMPREPLY=($(compgen -W '--name -n --max-size --platform --json --quiet -q --help -h' -- "$cur"))
+		else
+			_mayfly_files -f
+		fi
+		;;
+	ls) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
+	gc) COMPREPLY=($(compgen -W '--json --dry-run -n --help -h' -- "$cur")) ;;
+	export) if ((COMP_CWORD == 3)); then _mayfly_image_names; else _mayfly_files -f; fi ;;
+	inspect | rm) _mayfly_image_names ;;
+	esac
+}
+
 _mayfly() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W 'run boot doctor gc version help --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'run boot doctor image gc version help --help --version' -- "$cur"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	run) _mayfly_run ;;
 	boot) _mayfly_boot ;;
+	image) _mayfly_image ;;
 	gc) COMPREPLY=($(compgen -W '--json --dry-run -n --quiet -q --help -h' -- "$cur")) ;;
 	doctor) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
 	esac

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -95,6 +96,23 @@ static int to_file(struct exporting *x, const char *path, struct err *e)
 	return ret;
 }
 
+/* A device or a FIFO is written to, never replaced: root could replace /dev/null. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static int to_special(struct exporting *x, const char *path, struct err *e)
+{
+	x->out = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (x->out < 0)
+		return err_errno(e, errno, "can't open '%s'", path);
+	int ret = run(x, e);
+	close_fd(&x->out);
+	return ret;
+}
+
 static int do_export(const char *name, const char *path, struct err *e)
 {
 	struct exporting x = {.out = -1};
@@ -102,7 +120,9 @@ static int do_export(const char *name, const char *path, struct err *e)
 	if (ret < 0)
 		return ret;
 	progress_begin(&x.bar, false);
-	if (path) {
+	if (path && is_special(path)) {
+		ret = to_special(&x, path, e);
+	} else if (path) {
 		ret = to_file(&x, path, e);
 	} else {
 		x.out = STDOUT_FILENO;

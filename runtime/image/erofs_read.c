@@ -278,17 +278,9 @@ static int descend(const struct erofs *fs, struct way *w, const char *name, stru
 	return ret;
 }
 
-int erofs_find(const struct erofs *fs, const char *path, struct erofs_file *out)
+static int walk(const struct erofs *fs, struct way *w, char *text, struct erofs_file *out)
 {
-	char text[PATH_LEN];
-	AUTO_FREE struct way *w = malloc(sizeof(*w));
 	unsigned links = 0;
-	if (!w)
-		return -ENOMEM;
-	if ((size_t)snprintf(text, sizeof(text), "%s", path) >= sizeof(text))
-		return -ENAMETOOLONG;
-	w->dir[0] = fs->root;
-	w->depth = 1;
 	int ret = erofs_stat(fs, fs->root, out, NULL);
 	char *next = text;
 	while (ret == 0) {
@@ -309,4 +301,17 @@ int erofs_find(const struct erofs *fs, const char *path, struct erofs_file *out)
 		}
 	}
 	return ret;
+}
+
+int erofs_find(const struct erofs *fs, const char *path, struct erofs_file *out)
+{
+	char text[PATH_LEN];
+	if ((size_t)snprintf(text, sizeof(text), "%s", path) >= sizeof(text))
+		return -ENAMETOOLONG;
+	AUTO_FREE struct way *w = malloc(sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->dir[0] = fs->root;
+	w->depth = 1;
+	return walk(fs, w, text, out);
 }

@@ -244,15 +244,15 @@ static void place_all(struct erofs_layout *l)
 		l->files[l->nfiles++] = i;
 		l->data_bytes += i->size;
 	}
-	qsort(l->files, l->nfiles, sizeof(l->files[0]), by_entry);
+	qsort(l->files, l->nfiles, sizeof(struct tree_inode *), by_entry);
 }
 
 int erofs_layout(struct tree *t, struct erofs_layout *l, struct err *e)
 {
 	uint64_t sum = 0;
 	memset(l, 0, sizeof(*l));
-	l->order = calloc(t->entries + 1, sizeof(l->order[0]));
-	l->files = calloc(t->entries + 1, sizeof(l->files[0]));
+	l->order = calloc(t->entries + 1, sizeof(struct tree_node *));
+	l->files = calloc(t->entries + 1, sizeof(struct tree_inode *));
 	if (!l->order || !l->files) {
 		erofs_layout_free(l);
 		return err_set(e, ENOMEM, "out of memory");

@@ -209,6 +209,8 @@ static int with_archive(struct export *x, int out, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	if (archive_write_set_format_pax(x->a) != ARCHIVE_OK ||
 	    archive_write_add_filter_none(x->a) != ARCHIVE_OK ||
+	    /* Else a pipe would get more padding than a file. */
+	    archive_write_set_bytes_in_last_block(x->a, 1) != ARCHIVE_OK ||
 	    archive_write_open_fd(x->a, out) != ARCHIVE_OK)
 		return failed(x, e);
 	int ret = put_all(x, e);

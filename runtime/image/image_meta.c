@@ -10,6 +10,7 @@
 
 #define META_VERSION 1
 #define PATH_BYTES 4096u
+#define SOURCE_BYTES 8192u
 #define USER_BYTES 256u
 
 bool image_hex_ok(const char *text)
@@ -175,7 +176,7 @@ static int load_meta(const json_t *o, struct image_meta *m, struct err *e)
 	m->size = (uint64_t)size;
 	m->files = (uint64_t)files;
 	m->created = text_of(o, "created", 64);
-	m->source = text_of(o, "source", 2 * PATH_BYTES);
+	m->source = text_of(o, "source", SOURCE_BYTES);
 	m->kind = text_of(o, "kind", 32);
 	m->platform = text_of(o, "platform", 128);
 	if (!m->created || !m->source || !m->kind || !m->platform)

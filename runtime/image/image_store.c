@@ -17,18 +17,19 @@
 #include <sys/stat.h>
 
 #define BELOW_HOME ".local/share"
+#define BELOW "mayfly/images"
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 /* Where the user's data is; root's, too. A relative name would depend on where the user stands. */
-static int data_home(char *out, size_t size, struct err *e)
+static int store_path(char *out, size_t size, struct err *e)
 {
 	const char *dir = getenv("XDG_DATA_HOME");
 	const char *home = getenv("HOME");
 	int n = -1;
 	if (dir && dir[0] == '/')
-		n = snprintf(out, size, "%s", dir);
+		n = snprintf(out, size, "%s/" BELOW, dir);
 	else if (home && home[0] == '/')
-		n = snprintf(out, size, "%s/" BELOW_HOME, home);
+		n = snprintf(out, size, "%s/" BELOW_HOME "/" BELOW, home);
 	if (n < 0)
 		return err_set(e, ENOENT,
 			       "no place for images: neither XDG_DATA_HOME nor HOME is set to an "
@@ -55,10 +56,9 @@ int store_open(bool create, struct err *e)
 {
 	static const char *const parts[] = {STORE_BLOBS, STORE_NAMES, STORE_TMP};
 	char path[PATH_MAX];
-	int ret = data_home(path, PATH_MAX - sizeof("/mayfly/images"), e);
+	int ret = store_path(path, sizeof(path), e);
 	if (ret < 0)
 		return ret;
-	strcat(path, "/mayfly/images");
 	if (create && (ret = make_all(path)) < 0)
 		return err_errno(e, -ret, "can't make the images' directory '%s'", path);
 	AUTO_CLOSE int fd = open(path, DIR_FLAGS);

@@ -20,6 +20,7 @@ static int load_json(struct source *s, const char *name, const char *hex, json_t
 	AUTO_FREE char *text = NULL;
 	json_error_t je;
 	size_t len;
+	*out = NULL;
 	int ret = blob_load(s, name, hex, &text, &len, e);
 	if (ret < 0)
 		return ret;
@@ -177,7 +178,7 @@ static int take_manifest(struct source *s, const json_t *doc, struct manifest *m
 	const json_t *list = json_object_get(doc, "layers");
 	char name[SOURCE_NAME_MAX];
 	char hex[IMAGE_HEX + 1];
-	json_t *config;
+	json_t *config = NULL;
 	int ret = room_for_layers(list, m, e);
 	for (size_t i = 0; i < m->n && ret == 0; i++) {
 		ret = descriptor(json_array_get(list, i), "a layer", m->layers[i].hex, e);
@@ -200,7 +201,7 @@ static int read_oci(struct source *s, const char *platform, struct manifest *m, 
 {
 	char name[SOURCE_NAME_MAX];
 	char hex[IMAGE_HEX + 1];
-	json_t *doc;
+	json_t *doc = NULL;
 	int ret = load_json(s, "index.json", NULL, &doc, e);
 	for (unsigned depth = 0; ret == 0; depth++) {
 		const json_t *list = json_object_get(doc, "manifests");
@@ -276,12 +277,13 @@ static int take_docker(struct source *s, const json_t *image, struct manifest *m
 	const json_t *tags = json_object_get(image, "RepoTags");
 	const char *tag = json_string_value(json_array_get(tags, 0));
 	char name[SOURCE_NAME_MAX];
-	char hex[IMAGE_HEX + 1];
-	json_t *config;
+	json_t *config = NULL;
 	snprintf(m->ref, sizeof(m->ref), "%s", tag ? tag : "");
 	int ret = plain_file(json_object_get(image, "Config"), "the configuration", name, e);
-	if (ret == 0)
+	if (ret == 0) {
+		char hex[IMAGE_HEX + 1];
 		ret = load_json(s, name, hex_in_name(name, hex), &config, e);
+	}
 	if (ret < 0)
 		return ret;
 	ret = docker_layers(json_object_get(image, "Layers"), config, m, e);
@@ -293,7 +295,7 @@ static int take_docker(struct source *s, const json_t *image, struct manifest *m
 
 static int read_docker(struct source *s, struct manifest *m, struct err *e)
 {
-	json_t *doc;
+	json_t *doc = NULL;
 	int ret = load_json(s, "manifest.json", NULL, &doc, e);
 	if (ret < 0)
 		return ret;

@@ -44,12 +44,10 @@ const char *source_kind_name(enum source_kind k)
 const char *source_plain_name(const char *name)
 {
 	for (;;) {
-		if (name[0] == '/')
-			name++;
-		else if (name[0] == '.' && (name[1] == '/' || name[1] == '\0'))
-			name++;
-		else
+		bool here = name[0] == '.' && (name[1] == '/' || name[1] == '\0');
+		if (name[0] != '/' && !here)
 			return name;
+		name++;
 	}
 }
 

@@ -126,10 +126,10 @@ int store_temp(int store, struct store_temp *t, struct err *e)
 
 void store_drop(int store, struct store_temp *t)
 {
-	char path[STORE_TMP_NAME + sizeof(STORE_TMP)];
 	if (t->fd < 0)
 		return;
 	if (t->name[0]) {
+		char path[STORE_TMP_NAME + sizeof(STORE_TMP)];
 		snprintf(path, sizeof(path), STORE_TMP "/%s", t->name);
 		unlinkat(store, path, 0);
 	}

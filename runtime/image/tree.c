@@ -15,11 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What tsearch() compares: a node, or one made up for a lookup. */
-struct key {
-	const char *name;
-};
-
 static const char *node_name(const void *p)
 {
 	return ((const struct tree_node *)p)->name;
@@ -33,13 +28,12 @@ static int by_name(const void *a, const void *b)
 /* tfind() hands over what it was given first. */
 static int by_key(const void *key, const void *node)
 {
-	return strcmp(((const struct key *)key)->name, node_name(node));
+	return strcmp(key, node_name(node));
 }
 
 static struct tree_node *child_of(const struct tree_node *dir, const char *name)
 {
-	const struct key k = {.name = name};
-	void *const *found = tfind(&k, &dir->kids, by_key);
+	void *const *found = tfind(name, &dir->kids, by_key);
 	return found ? *found : NULL;
 }
 
@@ -248,6 +242,19 @@ static int walk_into(struct walk *w, const char *target, struct err *e)
 	return 0;
 }
 
+/* A directory that is missing on the way. */
+static int walk_make(struct tree *t, struct tree_node *at, const char *name, uint32_t layer,
+		     struct tree_node **out, struct err *e)
+{
+	if (layer == TREE_NOT_A_LAYER)
+		return err_set(e, ENOENT, "'%s' is not there", name);
+	if (strlen(name) > TREE_NAME_MAX)
+		return err_set(e, ENAMETOOLONG, "'%.60s...' is longer than %d bytes", name,
+			       TREE_NAME_MAX);
+	*out = dir_new(t, at, name, e);
+	return *out ? 0 : -E2BIG;
+}
+
 /*
  * The directory that w leads to. With a layer, missing ones are made and all of them are marked as
  * touched by it.
@@ -265,13 +272,9 @@ static int walk_dirs(struct tree *t, struct walk *w, uint32_t layer, struct tree
 			continue;
 		}
 		struct tree_node *kid = child_of(at, name);
-		if (!kid && layer == TREE_NOT_A_LAYER)
-			return err_set(e, ENOENT, "'%s' is not there", name);
-		if (!kid && strlen(name) > TREE_NAME_MAX)
-			return err_set(e, ENAMETOOLONG, "'%.60s...' is longer than %d bytes", name,
-				       TREE_NAME_MAX);
-		if (!kid && !(kid = dir_new(t, at, name, e)))
-			return -E2BIG;
+		int made = kid ? 0 : walk_make(t, at, name, layer, &kid, e);
+		if (made < 0)
+			return made;
 		if (S_ISLNK(kid->inode->mode)) {
 			int ret = walk_into(w, kid->inode->target, e);
 			if (ret < 0)
@@ -476,7 +479,6 @@ int tree_xattr(struct tree *t, struct tree_inode *i, const char *name, const voi
 struct older {
 	struct tree_node **list;
 	size_t n, cap;
-	uint32_t layer;
 	int ret;
 };
 
@@ -502,7 +504,7 @@ static void collect_one(struct tree_node *n, void *arg)
  */
 static int remove_older(struct tree *t, struct tree_node *dir, uint32_t layer, struct err *e)
 {
-	struct older o = {.layer = layer};
+	struct older o = {0};
 	tree_children(dir, collect_one, &o);
 	while (o.n > 0 && o.ret == 0) {
 		struct tree_node *n = o.list[--o.n];

@@ -133,7 +133,7 @@ static int maybe_link(struct scan *s, const char *path, const struct stat *st, s
 static int add_file(struct scan *s, const char *path, const struct stat *st, struct err *e)
 {
 	struct tree_inode proto;
-	struct tree_inode *i;
+	struct tree_inode *i = NULL;
 	char target[TREE_PATH_MAX];
 	fill(s, st, &proto);
 	int ret = maybe_link(s, path, st, e);
@@ -249,18 +249,18 @@ int unpack_dir_scan(struct unpack *u, struct err *e)
 /* The path of a node; false if it is too long. */
 static bool path_of(const struct tree_node *n, char out[TREE_PATH_MAX])
 {
-	char *at = out + TREE_PATH_MAX - 1;
-	*at = '\0';
+	size_t at = TREE_PATH_MAX - 1;
+	out[at] = '\0';
 	for (; n->parent != n; n = n->parent) {
 		size_t len = strlen(n->name);
-		if ((size_t)(at - out) < len + 1)
+		if (at < len + 1)
 			return false;
-		if (*at)
-			*--at = '/';
+		if (out[at])
+			out[--at] = '/';
 		at -= len;
-		memcpy(at, n->name, len);
+		memcpy(out + at, n->name, len);
 	}
-	memmove(out, at, strlen(at) + 1);
+	memmove(out, out + at, TREE_PATH_MAX - at);
 	return true;
 }
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@
 #define TELL_NS 100000000ull
 #define POLL_MS 200
 #define TEXT_MAX 512
+#define NOBODY 65534
 
 /* Less than PIPE_BUF: written and read as a whole. */
 struct msg {
@@ -75,6 +77,17 @@ static int drop_capabilities(bool keep_read)
 	return syscall(SYS_capset, &h, d) < 0 ? -errno : 0;
 }
 
+/* What root alone may read is needed for a directory, and nothing else of root's. */
+static int leave_root(void)
+{
+	if (geteuid() != 0)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		return -errno;
+	return 0;
+}
+
 static int restrict_files(int dir)
 {
 	if (landlock_version() == 0)
@@ -89,7 +102,7 @@ static int restrict_files(int dir)
 static int confine(const struct worker_job *job, struct err *e)
 {
 	int ret = 0;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		ret = -errno;
 	/* Too much for a file is an error, not an end. */
 	signal(SIGXFSZ, SIG_IGN);
@@ -98,8 +111,12 @@ static int confine(const struct worker_job *job, struct err *e)
 		ret = set_limits(job);
 	if (ret == 0)
 		ret = restrict_files(job->dir);
+	if (ret == 0 && job->dir < 0)
+		ret = leave_root();
 	if (ret == 0)
 		ret = drop_capabilities(job->dir >= 0);
+	if (ret == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		ret = -errno;
 	return ret < 0 ? err_errno(e, -ret, "can't confine the process that reads archives") : 0;
 }
 
@@ -141,10 +158,11 @@ static void __attribute__((noreturn)) child(const struct worker_job *job, int te
 {
 	struct worker w = {.tell = tell};
 	struct err e = {0};
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(1);
 	close_others(job, tell);
 	int ret = confine(job, &e);
+	/* After the change of ids, which would undo it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
 	if (ret == 0)
 		ret = job->run(&w, job->arg, &e);
 	if (ret == 0)
@@ -176,7 +194,7 @@ static int receive(const struct worker_job *job, int from, struct msg *m)
 
 static int listen_to(const struct worker_job *job, int from, struct err *e)
 {
-	struct msg m;
+	struct msg m = {0};
 	int failed = 0;
 	int ret;
 	while ((ret = receive(job, from, &m)) > 0) {

@@ -39,8 +39,9 @@ struct worker_job {
 
 /*
  * worker_run() - runs job in a process of its own: no new files by name but below dir, no other
- * programs, no capabilities but, for dir, to read; memory, files and processes limited; it ends
- * with its parent. Returns 0, or -errno with the worker's text.
+ * programs, no capabilities but, for dir, to read; root becomes nobody unless there is a dir;
+ * memory, files and processes limited; it ends with its parent. Returns 0, or -errno with the
+ * worker's text.
  */
 int worker_run(const struct worker_job *job, struct err *e);
 
