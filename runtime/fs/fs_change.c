@@ -264,7 +264,7 @@ int fs_change_rename(struct fs *fs, struct fs_node *from, const char *old, struc
 	/* Within one directory a name takes another's place. */
 	if (ret == -EDQUOT && from == to)
 		ret = 0;
-	if (ret < 0)
+	if (ret != 0)
 		return ret;
 	if (from->key.view != to->key.view)
 		return -EXDEV;

@@ -255,6 +255,14 @@ static int change(uint32_t op, uint64_t dir, const void *arg, size_t len, const 
 	int ret = call(op, dir, body, at);
 	if (op == FUSE_CREATE)
 		check_opened("CREATE");
+	struct fuse_entry_out e;
+	struct fuse_open_out o;
+	if (op == FUSE_CREATE && ret >= (int)(sizeof(e) + sizeof(o))) {
+		memcpy(&e, t.rep.body, sizeof(e));
+		memcpy(&o, t.rep.body + sizeof(e), sizeof(o));
+		struct fuse_release_in re = {.fh = o.fh};
+		call(FUSE_RELEASE, e.nodeid, &re, sizeof(re));
+	}
 	return ret;
 }
 
