@@ -57,7 +57,7 @@ mkdir dot && (cd dot && vm --out g:. -- sh -c 'mkdir g; echo new >g/x')
 is "$(cat dot/x)" new "HOST may be ."
 
 ## Amounts
-n=$(fewer 200)
+n=$(fewer 100)
 VM_LIMIT=200 vm --out /tmp/big:./big -- sh -c "head -c ${n}M /dev/urandom >/tmp/big; sha256sum </tmp/big"
 is "$(sha256sum <big)" "$(out)" "$n MiB arrive as they are"
 rm -f big
@@ -149,7 +149,7 @@ cat >slow.sh <<'SH'
 mkdir /tmp/slow; cd /tmp/slow
 for i in $(seq $1); do head -c 2000000 /dev/zero >$i; done
 SH
-n=$(fewer 200)
+n=$(fewer 100)
 timeout 100 "$MAYFLY" run --engine "$MAYFLY_ENGINE" --share "$W/slow.sh:/slow.sh" --out /tmp/slow:./slow \
 	-- sh /slow.sh "$n" >"$T/out" 2>"$T/err" &
 pid=$!
