@@ -61,6 +61,8 @@ run full
 run reduced
 
 # The same with a share that may be written, with a quota and without: nothing leads out to be changed.
+# Wherever the last move left it.
+[ -d share/mover ] || mv outside/mover share/mover
 cp -a share share.first
 chmod 644 share/file share/sub/deep
 outside_state() { find outside -printf '%P %y %m %U:%G %s %l\n' | grep -v '^mover' | sort; find outside -name mover -prune -o -type f -exec sha256sum {} + | sort; }
