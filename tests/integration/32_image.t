@@ -312,7 +312,7 @@ wait "$pid"
 is "$? $(files "$store/tmp") $(files "$store/names")" "143 0 2" "ended by a signal: nothing is left"
 
 # --- a full disk ---
-if is_root && mkdir "$T/full" && mount -t tmpfs -o size=6M tmpfs "$T/full" 2>/dev/null; then
+if is_root && mkdir "$T/full" && mount -t tmpfs -o size=3M tmpfs "$T/full" 2>/dev/null; then
 	at_exit() { umount -l "$T/full"; }
 	XDG_DATA_HOME=$T/full img import big.tar.bz2
 	is "$rc $(wc -l <"$T/err")" "1 1" "a full disk: refused in one line"
