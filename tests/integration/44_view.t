@@ -49,7 +49,7 @@ vm "${hide[@]}" --share .:/s --share other:/o --share ..:/up -- sh -c \
 	"cat /s/.env /o/hard /s/d/key /up/w/.env /up/w/d/sub/x /up/w/other/hard; ls -A /s /o /up/w; cat /s/shown"
 unlike "$(out)" "secret|\.env|hard|sub" "nor in any of three shares that overlap"
 is "$(out | tail -n 1)" shown "which work"
-vm "${hide[@]}" --share .:/s --user 0 -- sh -c 'cat /s/.env; find /s -name key; find / -xdev -name .env 2>/dev/null | head'
+vm "${hide[@]}" --share .:/s --user 0 -- sh -c 'cat /s/.env; find /s -name key; find . /s /usr/local -name .env 2>/dev/null | head'
 is "$(out)" "" "not for root in the guest either"
 vm --hide /usr/bin/env --hide /etc/services --hide /etc/ssl -- sh -c 'ls /usr/bin/env /etc/services /etc/ssl; ls /usr/bin | grep -x env; ls /bin/ls'
 is "$(out)" /bin/ls "in the system view"
