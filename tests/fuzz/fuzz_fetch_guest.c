@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,8 @@
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define WAIT_MS 10000
 
 static char dir[] = "/dev/shm/mayfly-fuzz-fetch-XXXXXX";
 static int pair[2];
@@ -108,12 +112,26 @@ static bool take(struct out *o, const Mayfly__Frame *f)
 	return false;
 }
 
-/* What fits into the socket without a reader; more than the inputs can make. */
+struct serving {
+	struct frame_conn from;
+	const Mayfly__Fetch *m;
+};
+
+static void *serve(void *arg)
+{
+	struct serving *s = arg;
+	must(fetch_serve(&s->from, s->m) == 0, "serving");
+	return NULL;
+}
+
+/* The socket holds less than a tree can be: one thread writes, one reads. */
 static void round_trip(const Mayfly__Fetch *m)
 {
+	struct serving s = {.from.fd = pair[0], .m = m};
+	struct pollfd readable = {.fd = pair[1], .events = POLLIN};
+	pthread_t thread;
 	static struct out o;
 	struct out_target t = OUT_TARGET_NONE;
-	struct frame_conn from = {.fd = pair[0]};
 	struct frame_conn to = {.fd = pair[1], .got_hello = true};
 	bool over = false;
 	t.host = t.guest;
@@ -121,21 +139,22 @@ static void round_trip(const Mayfly__Fetch *m)
 	snprintf(t.name, sizeof(t.name), "out");
 	t.parent_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	out_init(&o, &t);
-	must(fetch_serve(&from, m) == 0, "serving");
+	must(pthread_create(&thread, NULL, serve, &s) == 0, "thread");
 	while (!over) {
 		Mayfly__Frame *f = NULL;
 		int ret = frame_next(&to, &f);
 		must(ret >= 0, "a frame");
 		if (ret == 0) {
-			must(frame_fill(&to) == 1, "no end");
+			must(poll(&readable, 1, WAIT_MS) == 1 && frame_fill(&to) == 1, "no end");
 			continue;
 		}
 		over = take(&o, f);
 		mayfly__frame__free_unpacked(f, NULL);
 	}
+	pthread_join(thread, NULL);
 	out_close(&o);
 	out_target_close(&t);
-	frame_conn_free(&from);
+	frame_conn_free(&s.from);
 	frame_conn_free(&to);
 }
 
