@@ -23,8 +23,8 @@ struct disk_files {
 };
 
 /*
- * disk_files_open() - what c names with --disk, in that order, then the image, then --scratch. Each is locked
- * against other machines for as long as this one has it. Returns 0 or -errno with text;
+ * disk_files_open() - what c names with --disk, in that order, then the image, then --scratch. Each
+ * is locked against other machines for as long as this one has it. Returns 0 or -errno with text;
  * disk_files_close() closes what there is in both cases.
  */
 int disk_files_open(struct disk_files *d, const struct vm_config *c, struct err *e);

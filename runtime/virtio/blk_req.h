@@ -45,10 +45,10 @@ struct blk_req {
  * blk_req_parse() - of a chain with room for header and status (blk_req_framed()).
  * @size: of the disk, bytes
  * @features: that the driver took
- * Returns BLK_OK with *out inside the disk, or the status to answer with.
+ * Returns BLK_OK with *r inside the disk, or the status to answer with.
  */
 enum blk_status blk_req_parse(const struct chain *c, uint64_t size, uint64_t features,
-			      struct blk_req *out);
+			      struct blk_req *r);
 
 /* blk_req_framed() - false for a chain that can't even be answered. */
 bool blk_req_framed(const struct chain *c);

@@ -77,13 +77,12 @@ static int64_t call(int fd, const struct blk_io_req *r)
 static void *worker(void *arg)
 {
 	struct blk_threads *t = arg;
-	struct blk_io_req *r;
 	pthread_setname_np(pthread_self(), THREAD_NAME);
 	if (t->begin && t->begin(THREAD_NAME) != 0)
 		return NULL;
 	pthread_mutex_lock(&t->lock);
 	while (!t->stop) {
-		r = list_take(&t->todo);
+		struct blk_io_req *r = list_take(&t->todo);
 		if (!r) {
 			pthread_cond_wait(&t->work, &t->lock);
 			continue;

@@ -14,7 +14,7 @@
 /* The kernel's own threads for what would block; each counts against the machine's limit. */
 #define WORKERS 8
 #define FILE_INDEX 0
-#define ASYNC_BYTES (256u * 1024)
+#define ASYNC_BYTES (256ull * 1024)
 
 struct blk_uring {
 	struct blk_io io;
@@ -49,7 +49,6 @@ static int restrict_ring(struct io_uring *ring)
 int blk_uring_setup(struct io_uring *ring, int fd)
 {
 	struct io_uring_params p = {.flags = IORING_SETUP_R_DISABLED};
-	unsigned workers[2] = {WORKERS, WORKERS};
 	int ret = io_uring_queue_init_params(BLK_IO_DEPTH, ring, &p);
 	if (ret < 0)
 		return ret;
@@ -57,10 +56,11 @@ int blk_uring_setup(struct io_uring *ring, int fd)
 	if (ret == 0)
 		ret = restrict_ring(ring);
 	/* Linux 5.15; before that there are at most four for each CPU. */
-	if (ret == 0)
+	if (ret == 0) {
+		unsigned workers[2] = {WORKERS, WORKERS};
 		(void)io_uring_register_iowq_max_workers(ring, workers);
-	if (ret == 0)
 		ret = io_uring_enable_rings(ring);
+	}
 	if (ret < 0)
 		io_uring_queue_exit(ring);
 	return ret;

@@ -90,7 +90,7 @@ vm --disk ro.img:ro --disk ro.img:ro -- true
 is "$rc" 0 "two readers"
 
 # Scratch: changes go to a file that nobody sees, which may be larger than memory.
-before=$(ls -A "$W" | wc -l)
+before=$(find "$W" -mindepth 1 -maxdepth 1 | wc -l)
 vm --memory 128M --scratch 1G:"$W" -- sh -c 'df --output=source,target / /tmp /run | sed 1d; dd if=/dev/zero of=/tmp/big bs=1M count='"$(fewer 300)"' 2>/dev/null; stat -c %s /tmp/big
 	ls '"$W"' | grep -c scratch; echo x >here; cat here'
 is "$rc" 0 "--scratch takes more than memory"
@@ -99,7 +99,7 @@ like "$(out)" "tmpfs +/run" "/run is not"
 like "$(out)" "$(($(fewer 300) * 1048576))
 0
 x" "and the current directory"
-is "$(ls -A "$W" | wc -l)" "$before" "nothing is left of it"
+is "$(find "$W" -mindepth 1 -maxdepth 1 | wc -l)" "$before" "nothing is left of it"
 vm --user 0 --scratch 16M -- sh -c 'dd if=/dev/zero of=/tmp/x bs=1M 2>&1 | grep -c "No space"; rm /tmp/x; echo y >/tmp/y; cat /tmp/y'
 is "$rc/$(out)" "0/1
 y" "a full scratch disk is No space left on device, and removing helps"

@@ -41,16 +41,17 @@ static void store(const char *config)
 	char text[1024];
 	memcpy(blob + 1024, "\xe2\xe1\xf5\xe0", 4);
 	put("mayfly/images/sha256/" HEX, blob, sizeof(blob));
-	int n = snprintf(text, sizeof(text),
-			 "{\"version\":1,\"digest\":\"sha256:" HEX "\",\"size\":%d,\"files\":1,"
-			 "\"created\":\"2026-01-01T00:00:00Z\",\"source\":\"x\",\"kind\":\"docker\","
-			 "\"platform\":\"linux/amd64\",\"config\":%s,\"name\":\"app:latest\"}",
-			 SIZE, config);
+	int n = snprintf(
+		text, sizeof(text),
+		"{\"version\":1,\"digest\":\"sha256:" HEX "\",\"size\":%d,\"files\":1,"
+		"\"created\":\"2026-01-01T00:00:00Z\",\"source\":\"x\",\"kind\":\"docker\","
+		"\"platform\":\"linux/amd64\",\"config\":%s,\"name\":\"app:latest\"}",
+		SIZE, config);
 	put("mayfly/images/names/app:latest.json", text, (size_t)n);
 }
 
 #define CONFIG(entry, cmd, user, known)                                                            \
-	"{\"entrypoint\":[" entry "],\"cmd\":[" cmd "],\"env\":[\"A=1\"],\"workdir\":\"/app\","   \
+	"{\"entrypoint\":[" entry "],\"cmd\":[" cmd "],\"env\":[\"A=1\"],\"workdir\":\"/app\","    \
 	"\"user\":\"" user "\",\"user_known\":" known ",\"uid\":33,\"gid\":44,\"gids\":[55]}"
 
 static int group_setup(void **state)
