@@ -31,7 +31,8 @@ LDFLAGS_STATIC = $(STATIC) $(LINK_SAFE) $(LDFLAGS)
 URING := -l:liburing.a
 PROTOBUF_STATIC = $(if $(STATIC),-l:libprotobuf-c.a,-lprotobuf-c)
 
-GEN_C := $(BUILD)/gen/proto/agent.pb-c.c $(BUILD)/gen/proto/config.pb-c.c
+GEN_C := $(BUILD)/gen/proto/agent.pb-c.c $(BUILD)/gen/proto/config.pb-c.c \
+	$(BUILD)/gen/proto/control.pb-c.c
 SECCOMP_H := $(BUILD)/gen/jailer/seccomp_tables.h
 GEN_H := $(GEN_C:.c=.h) $(SECCOMP_H)
 
@@ -51,16 +52,8 @@ IMAGE_SRC := runtime/image/main.c runtime/image/cmd_import.c runtime/image/cmd_e
 	runtime/image/tree.c runtime/image/unpack.c runtime/image/unpack_dir.c \
 	runtime/image/users.c runtime/image/worker.c jailer/landlock.c runtime/base/err.c \
 	runtime/base/io.c runtime/base/log.c runtime/base/opt.c $(STORE_SRC)
-CLI_SRC := runtime/cli/main.c runtime/cli/config.c runtime/cli/paths.c runtime/cli/views.c \
-	runtime/cli/guest_user.c runtime/cli/hostio.c runtime/cli/verdict.c runtime/cli/machine.c \
-	runtime/cli/disk_files.c runtime/cli/run_image.c runtime/cli/launch.c \
-	runtime/cli/launch_proc.c runtime/cli/launch_qemu.c runtime/cli/run.c \
-	runtime/cli/run_machine.c runtime/cli/run_console.c \
-	runtime/cli/config_boot.c runtime/cli/engine_choice.c \
-	runtime/cli/run_control.c runtime/cli/run_command.c runtime/base/opt.c \
-	runtime/cli/agent_ok.c runtime/cli/out.c runtime/cli/out_file.c \
-	runtime/cli/out_target.c runtime/cli/run_out.c runtime/cli/hide.c runtime/cli/etc_names.c \
-	runtime/cli/cmd_gc.c runtime/cli/cmd_image.c $(STORE_SRC) runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
+CLI_SRC := $(filter-out $(DOCTOR_SRC),$(wildcard runtime/cli/*.c)) runtime/base/opt.c \
+	$(STORE_SRC) runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
 	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
 VIRTIO_SRC := runtime/virtio/virtio.c runtime/virtio/queue.c runtime/virtio/chain.c \
 	runtime/vmm/gmem.c
@@ -93,11 +86,11 @@ FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime
 FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 JAILER_SRC := jailer/main.c jailer/single.c runtime/base/opt.c jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c \
 	jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c $(STATE_SRC) $(BASE_SRC) $(CONFIG_SRC)
-INIT_SRC := init/main.c init/agent.c init/mounts.c init/setup.c init/session.c \
-	init/session_words.c init/spawn.c init/stream.c init/fetch.c init/fetch_dir.c $(BASE_SRC) $(FRAME_SRC)
+INIT_SRC := $(wildcard init/*.c) $(BASE_SRC) $(FRAME_SRC)
 
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-CLI_OBJ := $(call objs,$(CLI_SRC)) $(BUILD)/obj/gen/agent.pb-c.o $(BUILD)/obj/gen/config.pb-c.o
+CLI_OBJ := $(call objs,$(CLI_SRC)) $(BUILD)/obj/gen/agent.pb-c.o $(BUILD)/obj/gen/config.pb-c.o \
+	$(BUILD)/obj/gen/control.pb-c.o
 VMM_OBJ := $(call objs,$(VMM_SRC)) $(BUILD)/obj/gen/config.pb-c.o
 FS_OBJ := $(call objs,$(FS_SRC)) $(BUILD)/obj/gen/config.pb-c.o
 JAILER_OBJ := $(call objs,$(JAILER_SRC)) $(BUILD)/obj/gen/config.pb-c.o
@@ -223,7 +216,7 @@ $(BUILD)/$(1)/gen/%.o: $(BUILD)/gen/proto/%.c
 	$$(Q)$(2) $(BASE_CFLAGS) -g $(3) -c -o $$@ $$<
 
 $(BUILD)/$(1)/libmayfly.a: $(TEST_SRC:%.c=$(BUILD)/$(1)/%.o) $(BUILD)/$(1)/gen/agent.pb-c.o \
-		$(BUILD)/$(1)/gen/config.pb-c.o
+		$(BUILD)/$(1)/gen/config.pb-c.o $(BUILD)/$(1)/gen/control.pb-c.o
 	@rm -f $$@
 	$$(Q)ar rcs $$@ $$^
 endef

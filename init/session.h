@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 #include <sys/resource.h>
 
-#define SESSION_MAX 64
+#define SESSION_MAX PROTO_SESSIONS_MAX
 
 enum session_state {
 	SESSION_WORDS,	  /* being told what to run */

@@ -28,7 +28,10 @@ static bool frame_ok(const Mayfly__Frame *f)
 	case MAYFLY__FRAME__BODY_DATA: return f->data->data.len <= PROTO_DATA_MAX;
 	case MAYFLY__FRAME__BODY_EXEC_WORDS: return f->exec_words->data.len <= PROTO_DATA_MAX;
 	case MAYFLY__FRAME__BODY_ENTRY_DATA: return f->entry_data->data.len <= PROTO_DATA_MAX;
-	case MAYFLY__FRAME__BODY_EXEC_START: return f->exec_start->n_group <= PROTO_GROUPS_MAX;
+	case MAYFLY__FRAME__BODY_EXEC_START:
+		return f->exec_start->n_group <= PROTO_GROUPS_MAX &&
+		       f->exec_start->n_rlimit <= PROTO_RLIMITS_MAX;
+	case MAYFLY__FRAME__BODY_PUT: return f->put->n_group <= PROTO_GROUPS_MAX;
 	default: return true;
 	}
 }

@@ -3,7 +3,7 @@
 #ifndef MAYFLY_PROTO_LIMITS_H
 #define MAYFLY_PROTO_LIMITS_H
 
-#define PROTO_VERSION 1u
+#define PROTO_VERSION 2u
 
 /* One frame: a 32-bit little-endian length, then so many bytes of protobuf. */
 #define PROTO_FRAME_MAX (64u << 10)
@@ -11,6 +11,11 @@
 #define PROTO_DATA_MAX (32u << 10)
 /* Bytes of one stream that may be on their way without a Credit. */
 #define PROTO_WINDOW (256u << 10)
+/* The same for a session with keep: what is not credited is kept for whoever attaches. */
+#define PROTO_KEEP_WINDOW (64u << 10)
+/* Sessions of one machine at a time. */
+#define PROTO_SESSIONS_MAX 128
+#define PROTO_RLIMITS_MAX 16
 /* All arguments, and all of the environment; Linux takes no single string over 128 KiB. */
 #define PROTO_WORDS_MAX (2u << 20)
 #define PROTO_WORD_MAX (128u << 10)
