@@ -4,6 +4,7 @@
 # disk, kill -9
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+[ "$MAYFLY_ENGINE" = tcg ] || skip_all "no machine is started: the other engine's set has done it"
 for tool in fsck.erofs dump.erofs python3 jq bsdtar zstd xz bzip2; do
 	command -v "$tool" >/dev/null || skip_all "$tool is not installed"
 done

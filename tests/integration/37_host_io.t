@@ -166,7 +166,6 @@ PY
 mkdir plain counted
 truncate -s 192M large.img
 # Above guest memory, which is a file of the host's as well.
-VM_LIMIT=60
 limited() (
 	ulimit -f $((160 << 10))
 	vm "$@"
