@@ -314,8 +314,8 @@ static void finish(struct run *r)
 	guest_user_env_free(r->env);
 	run_image_close(&r->image);
 	v->t.end = io_now_ns();
-	/* A guest of mayfly boot that resets itself has done what it was asked for. */
-	if (v->message[0] && !(v->boot && v->reason == VERDICT_GUEST_RESET))
+	/* A guest of mayfly boot that ends itself in good order has done what it was asked for. */
+	if (v->message[0] && !(v->boot && verdict_status(v) == 0))
 		log_msg(LOG_ERROR, "%s", v->message);
 	if (r->cfg->timings)
 		verdict_timings(v);
