@@ -61,6 +61,14 @@ struct run_out {
 	uint64_t start_ns, heard_ns, shown_ns;
 };
 
+/* --idle-timeout and --output-limit; run_limits.c */
+struct run_limits {
+	struct hostio_limit output;
+	bool noted;	    /* that it is over */
+	uint64_t moved;	    /* bytes, when it was looked last */
+	uint64_t active_ns; /* when something moved; 0: nothing is expected to yet */
+};
+
 struct run_words {
 	char *buf;
 	size_t len, sent;
@@ -104,6 +112,7 @@ struct run {
 	bool words_done;
 
 	struct hostio in, out[2];
+	struct run_limits limits;
 	uint32_t in_credit;
 	bool out_closed_sent[2];
 	struct run_out results;
@@ -154,6 +163,23 @@ void run_command_free(struct run *r);
 
 /* run_command_drop_output() - the command's end is not to wait for readers of its output. */
 void run_command_drop_output(struct run *r);
+
+/* run_limits.c: open comes with the descriptors, tick with each turn of the loop. */
+void run_limits_open(struct run *r);
+void run_limits_tick(struct run *r, uint64_t now);
+
+/* run_limits_touch() - something happened that isn't a byte: a signal. */
+void run_limits_touch(struct run *r);
+
+/* run_limits_wait() - when run_limits_tick() is to be called next; UINT64_MAX: never. */
+uint64_t run_limits_wait(const struct run *r);
+
+/*
+ * run_kill_command() - sets the verdict; with --out the command only is killed, and the machine
+ * goes on until its files are copied, else all ends at once.
+ */
+void run_kill_command(struct run *r, enum verdict_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* run_out.c: --out. open comes before the machine, close makes failures of what is not copied. */
 int run_out_open(struct run *r, struct err *e);
