@@ -163,6 +163,14 @@ int config_file_apply(struct vm_config *c, const struct opt *rows, size_t n, con
 	return ret;
 }
 
+/* What the file says, quoted in a message, may hold line ends and worse. */
+static void make_one_line(char *text)
+{
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == '\x7f')
+			*p = '?';
+}
+
 int config_file_first(struct vm_config *c, const struct opt *rows, size_t n, int argc, char **argv,
 		      struct err *e)
 {
@@ -184,5 +192,7 @@ int config_file_first(struct vm_config *c, const struct opt *rows, size_t n, int
 	if (ret < 0 || !f.path)
 		return ret;
 	ret = config_file_apply(c, rows, n, f.path, e);
+	if (ret < 0)
+		make_one_line(e->text);
 	return ret < 0 ? err_wrap(e, ret, "option --config") : 0;
 }
