@@ -6,6 +6,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/client_signals.h"
+#include "cli/host_memory.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -45,17 +47,23 @@ static bool exited_done(struct run *r)
 {
 	if (run_out_busy(r))
 		return false;
-	if (run_command_flushed(r))
+	if (exec_client_flushed(&r->exec))
 		return true;
-	if (r->results.killed && r->phase_deadline_ns == 0)
+	/* The output that a limit lets out is delivered, also to a slow reader. */
+	if (r->results.killed && r->phase_deadline_ns == 0 && !r->limits.output.over)
 		r->phase_deadline_ns = io_now_ns() + FLUSH_NS;
 	return r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
 }
 
 void run_step(struct run *r)
 {
-	run_command_pump(r);
+	if (term_update(&r->term))
+		run_command_terminal(r, SIGWINCH);
+	exec_client_pump(&r->exec);
 	run_console_pump(r);
+	/* Nobody types for a command that has ended: Ctrl-C is mayfly's again. */
+	if (r->phase >= RUN_EXITED && exec_client_flushed(&r->exec))
+		term_restore(&r->term);
 	if (r->phase == RUN_EXITED && exited_done(r)) {
 		r->phase = RUN_GOODBYE;
 		r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
@@ -65,9 +73,10 @@ void run_step(struct run *r)
 	bool stuck = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns + CLEAN_NS;
 	if (r->phase == RUN_DYING && (r->machine_gone || stuck)) {
 		/* The last bytes of the command may still be in its connection. */
-		bool drained = r->command_src.fd < 0 && (!r->cfg->boot || r->console.fd < 0);
+		bool drained =
+			!exec_client_connected(&r->exec) && (!r->cfg->boot || r->console.fd < 0);
 		bool expired = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
-		if ((drained && run_command_flushed(r)) || expired) {
+		if ((drained && exec_client_flushed(&r->exec)) || expired) {
 			run_machine_read_report(r);
 			run_machine_judge(r);
 			r->phase = RUN_OVER;
@@ -89,7 +98,7 @@ static void interrupted(struct run *r, int number)
 {
 	/* A status that says "all is well" would be wrong if output or files are lost. */
 	if (r->phase == RUN_EXITED && !r->results.killed &&
-	    (!run_command_flushed(r) || run_out_busy(r)))
+	    (!exec_client_flushed(&r->exec) || run_out_busy(r)))
 		r->verdict.reason = VERDICT_NONE;
 	if (r->verdict.reason == VERDICT_NONE)
 		r->verdict.signal = number;
@@ -105,10 +114,13 @@ static void on_signal(struct evsource *src, uint32_t events)
 	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	int number = (int)si.ssi_signo;
+	run_limits_touch(r);
 	if (number == SIGINT)
 		r->interrupts++;
-	if (r->phase == RUN_RUNNING && !(number == SIGINT && r->interrupts > 1)) {
-		run_command_signal(r, number);
+	if (number == SIGWINCH || number == SIGTSTP || number == SIGCONT)
+		run_command_terminal(r, number);
+	else if (r->phase == RUN_RUNNING && !(number == SIGINT && r->interrupts > 1)) {
+		exec_client_signal(&r->exec, number);
 	} else if (number != SIGUSR1 && number != SIGUSR2) {
 		interrupted(r, number);
 	}
@@ -117,22 +129,11 @@ static void on_signal(struct evsource *src, uint32_t events)
 
 static int watch_signals(struct run *r)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGTTIN, SIG_IGN);
-	/* A full file is an error of write(2), which is told. */
-	signal(SIGXFSZ, SIG_IGN);
-	r->signals = (struct evsource){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = r};
-	return r->signals.fd < 0 ? -errno : evloop_add(&r->loop, &r->signals, EPOLLIN);
+	int fd = client_signals_open();
+	if (fd < 0)
+		return fd;
+	r->signals = (struct evsource){.fd = fd, .fn = on_signal, .arg = r};
+	return evloop_add(&r->loop, &r->signals, EPOLLIN);
 }
 
 static void boot_timed_out(struct run *r)
@@ -144,35 +145,45 @@ static void boot_timed_out(struct run *r)
 		r->last_line[0] ? "; its console said last: " : "", r->last_line);
 }
 
-/* With --out the machine goes on without the command until its files are copied. */
-static void kill_command(struct run *r, uint64_t now)
+void run_kill_command(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 {
+	char text[sizeof(r->verdict.message)];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (r->phase != RUN_RUNNING || r->results.n == 0) {
+		run_end(r, reason, "%s", text);
+		return;
+	}
 	r->results.killed = true;
-	r->phase_deadline_ns = now + KILLED_NS;
-	verdict_set(&r->verdict, VERDICT_TIMEOUT, "timeout: the command was killed after %.6g s",
-		    (double)r->cfg->timeout_ns / 1e9);
-	run_command_signal(r, SIGKILL);
+	r->phase_deadline_ns = io_now_ns() + KILLED_NS;
+	verdict_set(&r->verdict, reason, "%s", text);
+	exec_client_signal(&r->exec, SIGKILL);
 	run_step(r);
 }
 
 /* The command that was killed is not reported: perhaps nobody takes its output. */
 static void killed_late(struct run *r, uint64_t now)
 {
-	if (r->out_closed_sent[0] && r->out_closed_sent[1]) {
-		run_end(r, VERDICT_TIMEOUT, "timeout: the agent does not answer");
+	if (r->exec.out_closed[0] && r->exec.out_closed[1]) {
+		run_end(r, r->verdict.reason, "the agent does not answer");
 		return;
 	}
-	run_command_drop_output(r);
+	exec_client_drop_output(&r->exec);
 	r->phase_deadline_ns = now + KILLED_NS;
 }
 
 static void check_deadlines(struct run *r, uint64_t now)
 {
 	run_out_tick(r, now);
+	run_limits_tick(r, now);
 	if (r->deadline_ns && now >= r->deadline_ns && !run_out_busy(r)) {
 		r->deadline_ns = 0;
 		if (r->phase == RUN_RUNNING && r->results.n > 0) {
-			kill_command(r, now);
+			run_kill_command(r, VERDICT_TIMEOUT,
+					 "timeout: the command was killed after %.6g s",
+					 (double)r->cfg->timeout_ns / 1e9);
 			return;
 		}
 		/* A machine that is dying anyway may still wait for the reader of its output. */
@@ -201,9 +212,10 @@ static void check_deadlines(struct run *r, uint64_t now)
 
 static int next_wait(const struct run *r, uint64_t now)
 {
-	uint64_t at = run_out_wait(r);
+	uint64_t at = MIN(run_out_wait(r), exec_client_wait(&r->exec));
+	at = MIN(at, run_limits_wait(r));
 	if (r->deadline_ns && !run_out_busy(r))
-		at = r->deadline_ns;
+		at = MIN(at, r->deadline_ns);
 	if (r->tty_retry_ns && r->tty_retry_ns < at)
 		at = r->tty_retry_ns;
 	if (r->phase == RUN_BOOTING && r->boot_deadline_ns < at)
@@ -273,7 +285,18 @@ static int open_stdio(struct run *r, struct err *e)
 	int ret = hostio_open(&r->in, &r->loop, 0, on_stdio, r);
 	for (int i = 0; ret == 0 && i < 2; i++)
 		ret = hostio_open(&r->out[i], &r->loop, i + 1, on_stdio, r);
+	run_limits_open(r);
 	return ret < 0 ? err_errno(e, -ret, "can't use standard input or output") : 0;
+}
+
+/* Better than to be killed by the host in the middle of its work. */
+static int check_memory(const struct vm_config *c, struct err *e)
+{
+	struct host_memory m;
+	if (c->force_memory)
+		return 0;
+	host_memory_look(&m);
+	return host_memory_enough(&m, c->memory, e);
 }
 
 static int start(struct run *r, struct err *e)
@@ -283,12 +306,16 @@ static int start(struct run *r, struct err *e)
 		ret = watch_signals(r);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't make an event loop");
-	ret = open_stdio(r, e);
+	ret = r->cfg->tty ? term_open(&r->term, STDIN_FILENO, e) : 0;
+	if (ret == 0)
+		ret = open_stdio(r, e);
 	if (ret == 0 && !r->cfg->boot)
 		ret = prepare(r, e);
 	if (ret == 0)
 		ret = disk_files_open(&r->disks, r->cfg, e);
 	r->verdict.t.parsed = io_now_ns();
+	if (ret == 0)
+		ret = check_memory(r->cfg, e);
 	if (ret == 0)
 		ret = machine_launch(&r->machine, r->cfg, &r->views, &r->disks, e);
 	views_close_fds(&r->views);
@@ -306,6 +333,8 @@ static void finish(struct run *r)
 {
 	struct verdict *v = &r->verdict;
 	run_out_close(r);
+	/* Before anything is printed. */
+	term_restore(&r->term);
 	run_command_free(r);
 	machine_finish(&r->machine);
 	close_fd(&r->signals.fd);
@@ -314,8 +343,8 @@ static void finish(struct run *r)
 	guest_user_env_free(r->env);
 	run_image_close(&r->image);
 	v->t.end = io_now_ns();
-	/* A guest of mayfly boot that resets itself has done what it was asked for. */
-	if (v->message[0] && !(v->boot && v->reason == VERDICT_GUEST_RESET))
+	/* A guest of mayfly boot that ends itself in good order has done what it was asked for. */
+	if (v->message[0] && !(v->boot && verdict_status(v) == 0))
 		log_msg(LOG_ERROR, "%s", v->message);
 	if (r->cfg->timings)
 		verdict_timings(v);
@@ -350,10 +379,11 @@ int run_main(struct vm_config *c, uint64_t start_ns)
 	r.phase = c->boot ? RUN_CONSOLE : RUN_BOOTING;
 	r.verdict.boot = c->boot;
 	r.machine = MACHINE_NONE;
-	r.loop.epfd = r.signals.fd = r.command_src.fd = r.control_src.fd = -1;
+	r.loop.epfd = r.signals.fd = r.control_src.fd = -1;
 	r.results.src.fd = r.results.conn.fd = -1;
-	r.command.fd = r.control.fd = r.report.fd = r.console.fd = -1;
+	r.control.fd = r.report.fd = r.console.fd = -1;
 	r.in.done = r.out[0].done = r.out[1].done = true;
+	run_command_init(&r);
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
 	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;
 	warn_of_jail(c);

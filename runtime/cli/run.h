@@ -9,11 +9,13 @@
 
 #include "base/evloop.h"
 #include "cli/agent_ok.h"
+#include "cli/exec_client.h"
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
 #include "cli/out.h"
 #include "cli/run_image.h"
+#include "cli/term.h"
 #include "cli/verdict.h"
 #include "proto/frame.h"
 
@@ -61,9 +63,12 @@ struct run_out {
 	uint64_t start_ns, heard_ns, shown_ns;
 };
 
-struct run_words {
-	char *buf;
-	size_t len, sent;
+/* --idle-timeout and --output-limit; run_limits.c */
+struct run_limits {
+	struct hostio_limit output;
+	bool noted;	    /* that it is over */
+	uint64_t moved;	    /* bytes, when it was looked last */
+	uint64_t active_ns; /* when something moved; 0: nothing is expected to yet */
 };
 
 struct run {
@@ -84,9 +89,11 @@ struct run {
 	bool machine_gone; /* the supervisor said CLEAN, or died */
 	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
+	bool host_oom; /* of that one */
 	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
 	bool got_report;
 	bool got_panic;
+	bool power_off;
 	char panic[256];
 	char last_line[256];
 	char vmm_detail[256]; /* how and where, "" if the engine can't tell */
@@ -95,21 +102,16 @@ struct run {
 	struct frame_conn control;
 	struct evsource control_src;
 
-	struct frame_conn command;
-	struct evsource command_src;
-	struct agent_ok ok;
-	struct run_words argv_words, env_words;
-	bool words_done;
-
+	struct exec_client exec;
+	struct term term;
 	struct hostio in, out[2];
-	uint32_t in_credit;
-	bool out_closed_sent[2];
+	struct run_limits limits;
 	struct run_out results;
 
 	unsigned interrupts;
 	uint64_t deadline_ns;	    /* --timeout */
 	uint64_t boot_deadline_ns;  /* until Ready */
-	uint64_t tty_retry_ns;	    /* stdin's terminal is asked again; 0: no need */
+	uint64_t tty_retry_ns;	    /* boot: stdin's terminal is asked again; 0: no need */
 	uint64_t phase_deadline_ns; /* of RUN_GOODBYE and of flushing after a forced end */
 };
 
@@ -142,16 +144,31 @@ void run_console_pump(struct run *r);
 int run_control_start(struct run *r, struct err *e);
 int run_control_shutdown(struct run *r);
 
-/* run_command.c: the command's connection and streams. */
+/* run_command.c: the command's connection, its terminal, and what its end means for the run. */
+void run_command_init(struct run *r);
 int run_command_prepare(struct run *r, struct err *e);
 int run_command_start(struct run *r, struct err *e);
-void run_command_signal(struct run *r, int number);
-void run_command_pump(struct run *r);
-bool run_command_flushed(const struct run *r);
 void run_command_free(struct run *r);
 
-/* run_command_drop_output() - the command's end is not to wait for readers of its output. */
-void run_command_drop_output(struct run *r);
+/* run_command_terminal() - SIGWINCH, SIGTSTP or SIGCONT: sizes, settings, stopping. */
+void run_command_terminal(struct run *r, int number);
+
+/* run_limits.c: open comes with the descriptors, tick with each turn of the loop. */
+void run_limits_open(struct run *r);
+void run_limits_tick(struct run *r, uint64_t now);
+
+/* run_limits_touch() - something happened that isn't a byte: a signal. */
+void run_limits_touch(struct run *r);
+
+/* run_limits_wait() - when run_limits_tick() is to be called next; UINT64_MAX: never. */
+uint64_t run_limits_wait(const struct run *r);
+
+/*
+ * run_kill_command() - sets the verdict; with --out the command only is killed, and the machine
+ * goes on until its files are copied, else all ends at once.
+ */
+void run_kill_command(struct run *r, enum verdict_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* run_out.c: --out. open comes before the machine, close makes failures of what is not copied. */
 int run_out_open(struct run *r, struct err *e);
