@@ -338,7 +338,7 @@ static int set_user(void *ctx, const char *v, struct err *e)
 	return ret;
 }
 
-int config_set_status_fd(void *ctx, const char *v, struct err *e)
+int config_parse_status_fd(const char *v, int *fd, struct err *e)
 {
 	uint64_t n;
 	int ret = opt_u64(v, 1, 1 << 20, &n, e);
@@ -347,8 +347,13 @@ int config_set_status_fd(void *ctx, const char *v, struct err *e)
 	int fl = fcntl((int)n, F_GETFL);
 	if (fl < 0 || (fl & O_ACCMODE) == O_RDONLY)
 		return err_set(e, EBADF, "descriptor %s is not open for writing", v);
-	((struct vm_config *)ctx)->status_fd = (int)n;
+	*fd = (int)n;
 	return 0;
+}
+
+int config_set_status_fd(void *ctx, const char *v, struct err *e)
+{
+	return config_parse_status_fd(v, &((struct vm_config *)ctx)->status_fd, e);
 }
 
 #define FLAG_SETTER(linkage, name, field)                                                          \
@@ -362,10 +367,20 @@ int config_set_status_fd(void *ctx, const char *v, struct err *e)
 
 FLAG_SETTER(static, set_no_cwd, no_cwd)
 FLAG_SETTER(static, set_console, console)
+FLAG_SETTER(static, set_tty, tty)
 FLAG_SETTER(, config_set_timings, timings)
 FLAG_SETTER(, config_set_trace_exits, trace_exits)
 FLAG_SETTER(, config_set_verbose, verbose)
 FLAG_SETTER(, config_set_help, help)
+
+/* What run does anyway; people type -it. */
+static int set_interactive(void *ctx, const char *v, struct err *e)
+{
+	(void)ctx;
+	(void)v;
+	(void)e;
+	return 0;
+}
 
 static const struct opt run_options[] = {
 	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
@@ -373,6 +388,9 @@ static const struct opt run_options[] = {
 	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1); 0.5: one, and half of a CPU's time",
 	 config_set_cpus},
 	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", config_set_memory},
+	{"interactive", 'i', NULL, "pass standard input on, which run always does",
+	 set_interactive},
+	{"tty", 't', NULL, "give the command a terminal; standard input must be one", set_tty},
 	{"force-memory", 0, NULL, "start also if the host has less memory than that",
 	 config_set_force_memory},
 	{"pids", 0, "N", "how many processes and threads the command may have", config_set_pids},
@@ -382,7 +400,7 @@ static const struct opt run_options[] = {
 	 config_set_output_limit},
 	{"idle-timeout", 0, "TIME", "end the machine if nothing goes in or out for so long: 124",
 	 config_set_idle_timeout},
-	{"timeout", 't', "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
+	{"timeout", 0, "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
 	 config_set_timeout},
 	{"boot-timeout", 0, "TIME", "give up if the guest is not ready by then (default 60s)",
 	 set_boot_timeout},

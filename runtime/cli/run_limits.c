@@ -27,7 +27,7 @@ static bool may_idle(const struct run *r)
 {
 	bool running = r->phase == RUN_RUNNING && r->verdict.t.exec != 0;
 	bool flushing = (r->phase == RUN_EXITED || r->phase == RUN_DYING) &&
-			!run_command_flushed(r);
+			!exec_client_flushed(&r->exec);
 	return r->cfg->idle_timeout_ns && !r->results.killed && !run_out_busy(r) && (running || flushing);
 }
 
@@ -74,7 +74,7 @@ void run_limits_tick(struct run *r, uint64_t now)
 	if (l->output.over && !l->noted)
 		too_much(r);
 	else if (l->noted && r->phase == RUN_DYING && r->phase_deadline_ns == 0 &&
-		 run_command_flushed(r))
+		 exec_client_flushed(&r->exec))
 		r->phase_deadline_ns = now + FLUSH_NS;
 	if (!may_idle(r)) {
 		l->active_ns = 0;

@@ -42,6 +42,9 @@ static const char *const reason_names[] = {
 	[VERDICT_SECCOMP] = "seccomp",
 	[VERDICT_OUTPUT] = "output",
 	[VERDICT_OUT] = "out",
+	[VERDICT_MACHINE_ENDED] = "machine-ended",
+	[VERDICT_TAKEN] = "taken",
+	[VERDICT_DETACHED] = "detached",
 	[VERDICT_CONFIG] = "config",
 };
 _Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");
@@ -64,6 +67,15 @@ bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
 	return true;
 }
 
+/* What ran out; an exec does not know how much it was. */
+static const char *memory_name(char *buf, size_t size, uint64_t bytes)
+{
+	if (bytes == 0)
+		return "memory";
+	snprintf(buf, size, "its %llu MiB of memory", (unsigned long long)(bytes >> 20));
+	return buf;
+}
+
 /* Guest text that goes to terminals and into JSON. */
 static void take_text(char *to, size_t size, const char *text)
 {
@@ -76,12 +88,12 @@ static void take_text(char *to, size_t size, const char *text)
 static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
 	const char *name = v->oom_process;
+	char memory[48];
 	v->signal = x->code >= 1 && x->code <= SIGRTMAX ? x->code : SIGKILL;
 	if (x->oom && v->signal == SIGKILL)
 		verdict_set(v, VERDICT_OOM,
-			    "the guest ran out of its %llu MiB of memory and killed the command%s%s%s "
-			    "(see --memory)",
-			    (unsigned long long)(memory_bytes >> 20),
+			    "the guest ran out of %s and killed the command%s%s%s (see --memory)",
+			    memory_name(memory, sizeof(memory), memory_bytes),
 			    name[0] ? "; the last process to go was '" : "", name,
 			    name[0] ? "'" : "");
 	else
@@ -90,29 +102,29 @@ static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memor
 
 void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
+	char memory[48];
 	if (v->reason != VERDICT_NONE)
 		return;
 	if (x->oom)
 		take_text(v->oom_process, sizeof(v->oom_process), x->oom_process);
 	const char *name = v->oom_process;
 	switch (x->kind) {
+	case MAYFLY__EXIT__KIND__TIMEOUT:
+		verdict_set(v, VERDICT_TIMEOUT,
+			    "timeout: the command and all that it started were killed");
+		break;
 	case MAYFLY__EXIT__KIND__SIGNAL: from_signal(v, x, memory_bytes); break;
 	case MAYFLY__EXIT__KIND__NOT_STARTED:
 		v->code = x->code;
 		verdict_set(v, VERDICT_NOT_STARTED, "%s", x->text);
-		break;
-	case MAYFLY__EXIT__KIND__TIMEOUT:
-		verdict_set(v, VERDICT_TIMEOUT,
-			    "timeout: the command and all that it started were killed");
 		break;
 	default:
 		v->code = x->code & 0xff;
 		verdict_set(v, VERDICT_EXIT, "%s", "");
 		if (x->oom)
 			snprintf(v->message, sizeof(v->message),
-				 "note: the guest ran out of its %llu MiB of memory and killed %s%s%s "
-				 "(see --memory)",
-				 (unsigned long long)(memory_bytes >> 20),
+				 "note: the guest ran out of %s and killed %s%s%s (see --memory)",
+				 memory_name(memory, sizeof(memory), memory_bytes),
 				 name[0] ? "process '" : "a process", name, name[0] ? "'" : "");
 	}
 	v->user_usec = x->user_usec;
@@ -146,6 +158,7 @@ int verdict_status(const struct verdict *v)
 	case VERDICT_OUTPUT_LIMIT: return EXIT_SIGNAL_BASE + SIGKILL;
 	case VERDICT_IDLE:
 	case VERDICT_TIMEOUT: return EXIT_TIMEOUT;
+	case VERDICT_DETACHED: return 0;
 	case VERDICT_NOT_STARTED: return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	default: return EXIT_MAYFLY;
 	}
