@@ -101,6 +101,7 @@ struct run {
 
 	struct frame_conn control;
 	struct evsource control_src;
+	unsigned clock_asked;
 
 	struct exec_client exec;
 	struct term term;
