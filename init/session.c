@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "fetch.h"
+#include "put.h"
 #include "session_words.h"
 
 #include <errno.h>
@@ -241,6 +242,21 @@ static int start_fetch(struct session *s, const Mayfly__Fetch *m)
 	return 0;
 }
 
+/* The socket is the other process's from here on; session_reaped() ends the session. */
+static int start_put(struct session *s, const Mayfly__Put *m)
+{
+	if (s->state != SESSION_WORDS || s->req.cwd || put_check(m) < 0)
+		return -EPROTO;
+	pid_t pid = put_spawn(&s->conn, m);
+	if (pid < 0)
+		return pid;
+	evloop_del(s->loop, &s->sock);
+	s->pid = pid;
+	s->fetching = true;
+	s->state = SESSION_PUTTING;
+	return 0;
+}
+
 static int handle(struct session *s, const Mayfly__Frame *f)
 {
 	int ret;
@@ -250,6 +266,7 @@ static int handle(struct session *s, const Mayfly__Frame *f)
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_HELLO: return 0;
 	case MAYFLY__FRAME__BODY_FETCH: return start_fetch(s, f->fetch);
+	case MAYFLY__FRAME__BODY_PUT: return start_put(s, f->put);
 	case MAYFLY__FRAME__BODY_EXEC_START: return exec_start(s, f->exec_start);
 	case MAYFLY__FRAME__BODY_EXEC_WORDS:
 		if (s->state != SESSION_WORDS)
@@ -280,7 +297,7 @@ static void on_sock(struct evsource *src, uint32_t events)
 	int ret = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		ret = frame_fill(&s->conn);
-	while (ret >= 0 && s->state != SESSION_OVER) {
+	while (ret >= 0 && s->state != SESSION_OVER && s->state != SESSION_PUTTING) {
 		Mayfly__Frame *f = NULL;
 		ret = frame_next(&s->conn, &f);
 		if (ret <= 0)
@@ -296,7 +313,7 @@ static void on_sock(struct evsource *src, uint32_t events)
 /* Sends what waits, resumes what waited for room, and moves to the next state if it is time. */
 static void update(struct session *s)
 {
-	if (s->state == SESSION_OVER)
+	if (s->state == SESSION_OVER || s->state == SESSION_PUTTING)
 		return;
 	int left = frame_flush(&s->conn);
 	if (left < 0) {
@@ -345,7 +362,7 @@ void session_reaped(struct session *s, int status, const struct rusage *ru)
 	s->pid = 0;
 	if (s->fetching) {
 		/* After a whole copy it is the host that closes. */
-		if (status != 0 && s->state != SESSION_OVER)
+		if (s->state != SESSION_OVER && (status != 0 || s->state == SESSION_PUTTING))
 			session_over(s);
 		return;
 	}

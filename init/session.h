@@ -18,6 +18,7 @@ enum session_state {
 	SESSION_DRAINING, /* command ended; its last output is on the way */
 	SESSION_EXITED,	  /* Exit is queued or sent; waiting for the host to close */
 	SESSION_FETCHING, /* a process of its own sends files; it ends with the connection */
+	SESSION_PUTTING,  /* a process of its own has the socket and writes files */
 	SESSION_OVER,
 };
 

@@ -3,6 +3,7 @@
 #include "base/checked.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/cmd_cp.h"
 #include "cli/cmd_doctor.h"
 #include "cli/cmd_gc.h"
 #include "cli/cmd_image.h"
@@ -84,6 +85,7 @@ static const struct {
 } commands[] = {
 	{"run", "run a command in a throwaway virtual machine", cmd_run},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
+	{"cp", "copy files between the host and a machine", cmd_cp},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
 	{"image", "import, list, remove and export images", cmd_image},
 	{"gc", "remove what dead machines left behind", cmd_gc},
