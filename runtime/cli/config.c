@@ -369,17 +369,30 @@ int config_set_status_fd(void *ctx, const char *v, struct err *e)
 
 FLAG_SETTER(static, set_no_cwd, no_cwd)
 FLAG_SETTER(static, set_console, console)
+FLAG_SETTER(static, set_tty, tty)
 FLAG_SETTER(, config_set_timings, timings)
 FLAG_SETTER(, config_set_trace_exits, trace_exits)
 FLAG_SETTER(, config_set_verbose, verbose)
 FLAG_SETTER(, config_set_help, help)
+
+/* What run does anyway; people type -it. */
+static int set_interactive(void *ctx, const char *v, struct err *e)
+{
+	(void)ctx;
+	(void)v;
+	(void)e;
+	return 0;
+}
 
 static const struct opt run_options[] = {
 	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
 	 config_set_engine},
 	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", config_set_cpus},
 	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", config_set_memory},
-	{"timeout", 't', "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
+	{"interactive", 'i', NULL, "pass standard input on, which run always does",
+	 set_interactive},
+	{"tty", 't', NULL, "give the command a terminal; standard input must be one", set_tty},
+	{"timeout", 0, "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
 	 config_set_timeout},
 	{"boot-timeout", 0, "TIME", "give up if the guest is not ready by then (default 60s)",
 	 set_boot_timeout},

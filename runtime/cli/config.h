@@ -84,6 +84,7 @@ struct vm_config {
 	uid_t uid;
 	gid_t gid;
 	bool user_given;
+	bool tty; /* run: the command has a terminal */
 	bool console;
 	bool timings;
 	bool trace_exits;

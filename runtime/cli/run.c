@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/client_signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -45,7 +46,7 @@ static bool exited_done(struct run *r)
 {
 	if (run_out_busy(r))
 		return false;
-	if (run_command_flushed(r))
+	if (exec_client_flushed(&r->exec))
 		return true;
 	if (r->results.killed && r->phase_deadline_ns == 0)
 		r->phase_deadline_ns = io_now_ns() + FLUSH_NS;
@@ -54,8 +55,13 @@ static bool exited_done(struct run *r)
 
 void run_step(struct run *r)
 {
-	run_command_pump(r);
+	if (term_update(&r->term))
+		run_command_terminal(r, SIGWINCH);
+	exec_client_pump(&r->exec);
 	run_console_pump(r);
+	/* Nobody types for a command that has ended: Ctrl-C is mayfly's again. */
+	if (r->phase >= RUN_EXITED && exec_client_flushed(&r->exec))
+		term_restore(&r->term);
 	if (r->phase == RUN_EXITED && exited_done(r)) {
 		r->phase = RUN_GOODBYE;
 		r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
@@ -65,9 +71,10 @@ void run_step(struct run *r)
 	bool stuck = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns + CLEAN_NS;
 	if (r->phase == RUN_DYING && (r->machine_gone || stuck)) {
 		/* The last bytes of the command may still be in its connection. */
-		bool drained = r->command_src.fd < 0 && (!r->cfg->boot || r->console.fd < 0);
+		bool drained =
+			!exec_client_connected(&r->exec) && (!r->cfg->boot || r->console.fd < 0);
 		bool expired = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
-		if ((drained && run_command_flushed(r)) || expired) {
+		if ((drained && exec_client_flushed(&r->exec)) || expired) {
 			run_machine_read_report(r);
 			run_machine_judge(r);
 			r->phase = RUN_OVER;
@@ -89,7 +96,7 @@ static void interrupted(struct run *r, int number)
 {
 	/* A status that says "all is well" would be wrong if output or files are lost. */
 	if (r->phase == RUN_EXITED && !r->results.killed &&
-	    (!run_command_flushed(r) || run_out_busy(r)))
+	    (!exec_client_flushed(&r->exec) || run_out_busy(r)))
 		r->verdict.reason = VERDICT_NONE;
 	if (r->verdict.reason == VERDICT_NONE)
 		r->verdict.signal = number;
@@ -107,8 +114,10 @@ static void on_signal(struct evsource *src, uint32_t events)
 	int number = (int)si.ssi_signo;
 	if (number == SIGINT)
 		r->interrupts++;
-	if (r->phase == RUN_RUNNING && !(number == SIGINT && r->interrupts > 1)) {
-		run_command_signal(r, number);
+	if (number == SIGWINCH || number == SIGTSTP || number == SIGCONT)
+		run_command_terminal(r, number);
+	else if (r->phase == RUN_RUNNING && !(number == SIGINT && r->interrupts > 1)) {
+		exec_client_signal(&r->exec, number);
 	} else if (number != SIGUSR1 && number != SIGUSR2) {
 		interrupted(r, number);
 	}
@@ -117,22 +126,11 @@ static void on_signal(struct evsource *src, uint32_t events)
 
 static int watch_signals(struct run *r)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGTTIN, SIG_IGN);
-	/* A full file is an error of write(2), which is told. */
-	signal(SIGXFSZ, SIG_IGN);
-	r->signals = (struct evsource){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = r};
-	return r->signals.fd < 0 ? -errno : evloop_add(&r->loop, &r->signals, EPOLLIN);
+	int fd = client_signals_open();
+	if (fd < 0)
+		return fd;
+	r->signals = (struct evsource){.fd = fd, .fn = on_signal, .arg = r};
+	return evloop_add(&r->loop, &r->signals, EPOLLIN);
 }
 
 static void boot_timed_out(struct run *r)
@@ -151,18 +149,18 @@ static void kill_command(struct run *r, uint64_t now)
 	r->phase_deadline_ns = now + KILLED_NS;
 	verdict_set(&r->verdict, VERDICT_TIMEOUT, "timeout: the command was killed after %.6g s",
 		    (double)r->cfg->timeout_ns / 1e9);
-	run_command_signal(r, SIGKILL);
+	exec_client_signal(&r->exec, SIGKILL);
 	run_step(r);
 }
 
 /* The command that was killed is not reported: perhaps nobody takes its output. */
 static void killed_late(struct run *r, uint64_t now)
 {
-	if (r->out_closed_sent[0] && r->out_closed_sent[1]) {
+	if (r->exec.out_closed[0] && r->exec.out_closed[1]) {
 		run_end(r, VERDICT_TIMEOUT, "timeout: the agent does not answer");
 		return;
 	}
-	run_command_drop_output(r);
+	exec_client_drop_output(&r->exec);
 	r->phase_deadline_ns = now + KILLED_NS;
 }
 
@@ -201,9 +199,9 @@ static void check_deadlines(struct run *r, uint64_t now)
 
 static int next_wait(const struct run *r, uint64_t now)
 {
-	uint64_t at = run_out_wait(r);
+	uint64_t at = MIN(run_out_wait(r), exec_client_wait(&r->exec));
 	if (r->deadline_ns && !run_out_busy(r))
-		at = r->deadline_ns;
+		at = MIN(at, r->deadline_ns);
 	if (r->tty_retry_ns && r->tty_retry_ns < at)
 		at = r->tty_retry_ns;
 	if (r->phase == RUN_BOOTING && r->boot_deadline_ns < at)
@@ -283,7 +281,9 @@ static int start(struct run *r, struct err *e)
 		ret = watch_signals(r);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't make an event loop");
-	ret = open_stdio(r, e);
+	ret = r->cfg->tty ? term_open(&r->term, STDIN_FILENO, e) : 0;
+	if (ret == 0)
+		ret = open_stdio(r, e);
 	if (ret == 0 && !r->cfg->boot)
 		ret = prepare(r, e);
 	if (ret == 0)
@@ -306,6 +306,8 @@ static void finish(struct run *r)
 {
 	struct verdict *v = &r->verdict;
 	run_out_close(r);
+	/* Before anything is printed. */
+	term_restore(&r->term);
 	run_command_free(r);
 	machine_finish(&r->machine);
 	close_fd(&r->signals.fd);
@@ -350,10 +352,11 @@ int run_main(struct vm_config *c, uint64_t start_ns)
 	r.phase = c->boot ? RUN_CONSOLE : RUN_BOOTING;
 	r.verdict.boot = c->boot;
 	r.machine = MACHINE_NONE;
-	r.loop.epfd = r.signals.fd = r.command_src.fd = r.control_src.fd = -1;
+	r.loop.epfd = r.signals.fd = r.control_src.fd = -1;
 	r.results.src.fd = r.results.conn.fd = -1;
-	r.command.fd = r.control.fd = r.report.fd = r.console.fd = -1;
+	r.control.fd = r.report.fd = r.console.fd = -1;
 	r.in.done = r.out[0].done = r.out[1].done = true;
+	run_command_init(&r);
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
 	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;
 	warn_of_jail(c);

@@ -9,11 +9,13 @@
 
 #include "base/evloop.h"
 #include "cli/agent_ok.h"
+#include "cli/exec_client.h"
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
 #include "copy/out.h"
 #include "cli/run_image.h"
+#include "cli/term.h"
 #include "cli/verdict.h"
 #include "proto/frame.h"
 
@@ -61,11 +63,6 @@ struct run_out {
 	uint64_t start_ns, heard_ns, shown_ns;
 };
 
-struct run_words {
-	char *buf;
-	size_t len, sent;
-};
-
 struct run {
 	struct vm_config *cfg;
 	struct views views;
@@ -95,21 +92,15 @@ struct run {
 	struct frame_conn control;
 	struct evsource control_src;
 
-	struct frame_conn command;
-	struct evsource command_src;
-	struct agent_ok ok;
-	struct run_words argv_words, env_words;
-	bool words_done;
-
+	struct exec_client exec;
+	struct term term;
 	struct hostio in, out[2];
-	uint32_t in_credit;
-	bool out_closed_sent[2];
 	struct run_out results;
 
 	unsigned interrupts;
 	uint64_t deadline_ns;	    /* --timeout */
 	uint64_t boot_deadline_ns;  /* until Ready */
-	uint64_t tty_retry_ns;	    /* stdin's terminal is asked again; 0: no need */
+	uint64_t tty_retry_ns;	    /* boot: stdin's terminal is asked again; 0: no need */
 	uint64_t phase_deadline_ns; /* of RUN_GOODBYE and of flushing after a forced end */
 };
 
@@ -142,16 +133,14 @@ void run_console_pump(struct run *r);
 int run_control_start(struct run *r, struct err *e);
 int run_control_shutdown(struct run *r);
 
-/* run_command.c: the command's connection and streams. */
+/* run_command.c: the command's connection, its terminal, and what its end means for the run. */
+void run_command_init(struct run *r);
 int run_command_prepare(struct run *r, struct err *e);
 int run_command_start(struct run *r, struct err *e);
-void run_command_signal(struct run *r, int number);
-void run_command_pump(struct run *r);
-bool run_command_flushed(const struct run *r);
 void run_command_free(struct run *r);
 
-/* run_command_drop_output() - the command's end is not to wait for readers of its output. */
-void run_command_drop_output(struct run *r);
+/* run_command_terminal() - SIGWINCH, SIGTSTP or SIGCONT: sizes, settings, stopping. */
+void run_command_terminal(struct run *r, int number);
 
 /* run_out.c: --out. open comes before the machine, close makes failures of what is not copied. */
 int run_out_open(struct run *r, struct err *e);

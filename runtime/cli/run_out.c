@@ -249,7 +249,7 @@ static void show_progress(struct run *r, uint64_t now)
 {
 	char line[128];
 	struct run_out *o = &r->results;
-	if (!isatty(STDERR_FILENO) || !run_command_flushed(r) ||
+	if (!isatty(STDERR_FILENO) || !exec_client_flushed(&r->exec) ||
 	    now - o->start_ns < PROGRESS_AFTER_NS || now - o->shown_ns < PROGRESS_EVERY_NS)
 		return;
 	int n = snprintf(line, sizeof(line), "\rmayfly: out: %llu files, %llu MiB\033[K",

@@ -153,7 +153,7 @@ static void test_times(void **state)
 	(void)state;
 	good("--timeout", "2s");
 	assert_true(c.timeout_ns == 2000000000ull);
-	good("-t", "1.5");
+	good("--timeout", "1.5");
 	assert_true(c.timeout_ns == 1500000000ull);
 	good("--boot-timeout", "5m");
 	assert_true(c.boot_timeout_ns == 300000000000ull);
