@@ -113,6 +113,10 @@ int cp_conn_next(struct cp_conn *c, Mayfly__Frame **f, struct err *e)
 				       (unsigned)(c->stall_ns / 1000000000));
 		if (ret >= 0 && (ret & ~POLLOUT))
 			ret = read_some(c);
+		if (ret == -ENODATA)
+			return err_set(
+				e, ECONNRESET,
+				"the machine's agent is gone; the machine has ended, or ends");
 		if (ret < 0)
 			return err_errno(e, -ret, "the machine's agent is gone");
 	}
