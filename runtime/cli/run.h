@@ -13,7 +13,7 @@
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
-#include "cli/out.h"
+#include "copy/out.h"
 #include "cli/run_image.h"
 #include "cli/term.h"
 #include "cli/verdict.h"
