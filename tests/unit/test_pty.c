@@ -78,7 +78,7 @@ static void test_size(void **state)
 	srig_until(&h, "ready");
 	srig_size(&h, 33, 44);
 	ends(&h, MAYFLY__EXIT__KIND__CODE, 4);
-	assert_string_equal(out, "\r\n33 44\r\n" + (out[0] == '\r' ? 0 : 2));
+	assert_non_null(strstr(out, "33 44\r\n"));
 }
 
 static void test_size_out_of_range(void **state)
@@ -178,6 +178,7 @@ static void test_hung_up(void **state)
 	start("echo ready; sleep 100", true);
 	srig_until(&h, "ready");
 	assert_int_equal(frame_send_closed(&h.conn, MAYFLY__STREAM__STDOUT), 0);
+	assert_int_equal(frame_flush(&h.conn), 0);
 	ends(&h, MAYFLY__EXIT__KIND__SIGNAL, SIGHUP);
 }
 

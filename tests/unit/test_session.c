@@ -534,6 +534,7 @@ static void test_closed_output(void **state)
 	drop(srig_expect(&h, MAYFLY__FRAME__BODY_EXEC_STARTED));
 	drop(srig_expect(&h, MAYFLY__FRAME__BODY_DATA));
 	assert_int_equal(frame_send_closed(&h.conn, MAYFLY__STREAM__STDOUT), 0);
+	assert_int_equal(frame_flush(&h.conn), 0);
 	ends(&h, MAYFLY__EXIT__KIND__CODE, 3, false);
 	srig_close(&h);
 	srig_gone(0);
