@@ -345,7 +345,7 @@ static int set_user(void *ctx, const char *v, struct err *e)
 	return ret;
 }
 
-int config_set_status_fd(void *ctx, const char *v, struct err *e)
+int config_parse_status_fd(const char *v, int *fd, struct err *e)
 {
 	uint64_t n;
 	int ret = opt_u64(v, 1, 1 << 20, &n, e);
@@ -354,8 +354,13 @@ int config_set_status_fd(void *ctx, const char *v, struct err *e)
 	int fl = fcntl((int)n, F_GETFL);
 	if (fl < 0 || (fl & O_ACCMODE) == O_RDONLY)
 		return err_set(e, EBADF, "descriptor %s is not open for writing", v);
-	((struct vm_config *)ctx)->status_fd = (int)n;
+	*fd = (int)n;
 	return 0;
+}
+
+int config_set_status_fd(void *ctx, const char *v, struct err *e)
+{
+	return config_parse_status_fd(v, &((struct vm_config *)ctx)->status_fd, e);
 }
 
 #define FLAG_SETTER(linkage, name, field)                                                          \

@@ -133,6 +133,9 @@ void config_help_run(void);
  */
 int config_parse_share(char *text, struct share *s, struct err *e);
 
+/* config_parse_status_fd() - the number of a descriptor that is open for writing. */
+int config_parse_status_fd(const char *v, int *fd, struct err *e);
+
 /* config_parse_out() - "GUEST:HOST[,size=SIZE]"; changes text, keeps pointers into it. */
 int config_parse_out(char *text, struct out_spec *s, struct err *e);
 

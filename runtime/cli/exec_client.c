@@ -150,7 +150,12 @@ static bool pump_piece(struct exec_client *c)
 /* Returns true if there may be more to read once the queue has room again. */
 static bool pump_stdin(struct exec_client *c)
 {
-	if (!c->feeding || c->in->done || io_now_ns() < c->tty_retry_ns)
+	if (c->feeding && c->input == EXEC_INPUT_EMPTY) {
+		c->input = EXEC_INPUT_NONE;
+		end_input(c);
+	}
+	if (!c->feeding || c->input == EXEC_INPUT_NONE || c->in->done ||
+	    io_now_ns() < c->tty_retry_ns)
 		return false;
 	c->tty_retry_ns = 0;
 	while (c->in_credit > (c->keys ? c->keys->at : 0) && frame_room(&c->conn))
@@ -237,6 +242,8 @@ static int take_data(struct exec_client *c, const Mayfly__Data *d)
 	    d->data.len > c->window - c->uncredited[i])
 		return -EPROTO;
 	c->uncredited[i] += (uint32_t)d->data.len;
+	if (c->hold)
+		return 0;
 	int ret = hostio_add(&c->out[i], d->data.data, d->data.len);
 	if (ret == 0)
 		hostio_push(&c->out[i]);

@@ -40,12 +40,21 @@ struct exec_client_ops {
 	void (*step)(void *arg);
 };
 
+enum exec_input {
+	EXEC_INPUT_PASS,  /* what in has, then its end */
+	EXEC_INPUT_EMPTY, /* its end at once */
+	EXEC_INPUT_NONE,  /* nothing is said */
+};
+
+/* To be set before start or attach: input, hold, keys. */
 struct exec_client {
 	struct evloop *loop;
 	const struct exec_client_ops *ops;
 	void *arg;
 	struct hostio *in, *out;  /* out: two of them; the caller's */
 	struct detach_keys *keys; /* NULL: none */
+	enum exec_input input;
+	bool hold; /* output is not taken: it stays in the guest for whoever attaches */
 
 	struct frame_conn conn;
 	struct evsource src; /* fd -1: no connection, or none any more */

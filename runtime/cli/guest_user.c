@@ -3,6 +3,7 @@
 #include "cli/guest_user.h"
 
 #include "base/cleanup.h"
+#include "cli/env_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,82 +106,44 @@ void guest_user_find(struct guest_user *u, const struct vm_config *c, int root_f
 	}
 }
 
-/* Replaces NAME=... if it is there. Takes entry over. */
-static int env_put(char ***env, size_t *n, char *entry)
-{
-	if (!entry)
-		return -ENOMEM;
-	size_t len = strcspn(entry, "=") + 1;
-	for (size_t i = 0; i < *n; i++)
-		if (strncmp((*env)[i], entry, len) == 0) {
-			free((*env)[i]);
-			(*env)[i] = entry;
-			return 0;
-		}
-	char **bigger = realloc(*env, (*n + 2) * sizeof(*bigger));
-	if (!bigger) {
-		free(entry);
-		return -ENOMEM;
-	}
-	*env = bigger;
-	(*env)[(*n)++] = entry;
-	(*env)[*n] = NULL;
-	return 0;
-}
-
-static int env_put_pair(char ***env, size_t *n, const char *name, const char *value)
-{
-	char *entry = NULL;
-	if (asprintf(&entry, "%s=%s", name, value) < 0)
-		return -ENOMEM;
-	return env_put(env, n, entry);
-}
-
-static int env_basic(const struct guest_user *u, bool image, char ***env, size_t *n)
+static int env_basic(const struct guest_user *u, bool image, struct env_list *env)
 {
 	static const char *const passed[] = {"TERM", "TZ", "LANG"};
 	const char *path = image ? NULL : getenv("PATH");
-	int ret = env_put_pair(env, n, "PATH", path && *path ? path : DEFAULT_PATH);
+	int ret = env_list_pair(env, "PATH", path && *path ? path : DEFAULT_PATH);
 	/* Of an image's user the agent knows them. */
 	if (ret == 0 && u->home[0])
-		ret = env_put_pair(env, n, "HOME", u->home);
+		ret = env_list_pair(env, "HOME", u->home);
 	if (ret == 0 && u->name[0])
-		ret = env_put_pair(env, n, "USER", u->name);
+		ret = env_list_pair(env, "USER", u->name);
 	for (size_t i = 0; ret == 0 && i < sizeof(passed) / sizeof(passed[0]); i++)
 		if (getenv(passed[i]))
-			ret = env_put_pair(env, n, passed[i], getenv(passed[i]));
+			ret = env_list_pair(env, passed[i], getenv(passed[i]));
 	for (char **p = environ; ret == 0 && *p; p++)
 		if (strncmp(*p, "LC_", 3) == 0 && strchr(*p, '='))
-			ret = env_put(env, n, strdup(*p));
+			ret = env_list_put(env, strdup(*p));
 	return ret;
 }
 
 int guest_user_env(const struct guest_user *u, const struct vm_config *c, char ***out,
 		   struct err *e)
 {
-	char **env = NULL;
-	size_t n = 0;
-	int ret = env_basic(u, c->image != NULL, &env, &n);
+	struct env_list env = {0};
+	int ret = env_basic(u, c->image != NULL, &env);
 	for (char *const *p = c->image_env; ret == 0 && p && *p; p++)
-		ret = env_put(&env, &n, strdup(*p));
-	for (size_t i = 0; ret == 0 && i < c->n_env; i++) {
-		const char *given = c->env[i];
-		if (strchr(given, '='))
-			ret = env_put(&env, &n, strdup(given));
-		else if (getenv(given))
-			ret = env_put_pair(&env, &n, given, getenv(given));
-	}
+		ret = env_list_put(&env, strdup(*p));
+	if (ret == 0)
+		ret = env_list_options(&env, c->env, c->n_env);
 	if (ret < 0) {
-		guest_user_env_free(env);
+		env_list_free(&env);
 		return err_errno(e, -ret, "environment");
 	}
-	*out = env;
+	*out = env.v;
 	return 0;
 }
 
 void guest_user_env_free(char **env)
 {
-	for (size_t i = 0; env && env[i]; i++)
-		free(env[i]);
-	free(env);
+	struct env_list list = {.v = env};
+	env_list_free(&list);
 }

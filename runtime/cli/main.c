@@ -3,7 +3,9 @@
 #include "base/checked.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/cmd_attach.h"
 #include "cli/cmd_doctor.h"
+#include "cli/cmd_exec.h"
 #include "cli/cmd_gc.h"
 #include "cli/cmd_image.h"
 #include "cli/config.h"
@@ -83,6 +85,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a command in a throwaway virtual machine", cmd_run},
+	{"exec", "run a command in a machine that was started", cmd_exec},
+	{"attach", "take over a command that runs in a machine", cmd_attach},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
 	{"image", "import, list, remove and export images", cmd_image},

@@ -37,6 +37,9 @@ static const char *const reason_names[] = {
 	[VERDICT_SECCOMP] = "seccomp",
 	[VERDICT_OUTPUT] = "output",
 	[VERDICT_OUT] = "out",
+	[VERDICT_MACHINE_ENDED] = "machine-ended",
+	[VERDICT_TAKEN] = "taken",
+	[VERDICT_DETACHED] = "detached",
 	[VERDICT_CONFIG] = "config",
 };
 _Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");
@@ -59,23 +62,37 @@ bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
 	return true;
 }
 
+/* What ran out; an exec does not know how much it was. */
+static const char *memory_name(char *buf, size_t size, uint64_t bytes)
+{
+	if (bytes == 0)
+		return "memory";
+	snprintf(buf, size, "its %llu MiB of memory", (unsigned long long)(bytes >> 20));
+	return buf;
+}
+
 static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
+	char memory[48];
 	v->signal = x->code >= 1 && x->code <= SIGRTMAX ? x->code : SIGKILL;
 	if (x->oom && v->signal == SIGKILL)
 		verdict_set(v, VERDICT_OOM,
-			    "the guest ran out of its %llu MiB of memory and killed the command "
-			    "(see --memory)",
-			    (unsigned long long)(memory_bytes >> 20));
+			    "the guest ran out of %s and killed the command (see --memory)",
+			    memory_name(memory, sizeof(memory), memory_bytes));
 	else
 		verdict_set(v, VERDICT_SIGNAL, "%s", "");
 }
 
 void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
+	char memory[48];
 	if (v->reason != VERDICT_NONE)
 		return;
 	switch (x->kind) {
+	case MAYFLY__EXIT__KIND__TIMEOUT:
+		verdict_set(v, VERDICT_TIMEOUT,
+			    "timeout: the command and all that it started were killed");
+		break;
 	case MAYFLY__EXIT__KIND__SIGNAL: from_signal(v, x, memory_bytes); break;
 	case MAYFLY__EXIT__KIND__NOT_STARTED:
 		v->code = x->code;
@@ -86,9 +103,9 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 		verdict_set(v, VERDICT_EXIT, "%s", "");
 		if (x->oom)
 			snprintf(v->message, sizeof(v->message),
-				 "note: the guest ran out of its %llu MiB of memory and killed a "
-				 "process (see --memory)",
-				 (unsigned long long)(memory_bytes >> 20));
+				 "note: the guest ran out of %s and killed a process (see "
+				 "--memory)",
+				 memory_name(memory, sizeof(memory), memory_bytes));
 	}
 	v->user_usec = x->user_usec;
 	v->system_usec = x->system_usec;
@@ -117,6 +134,7 @@ int verdict_status(const struct verdict *v)
 	case VERDICT_OOM:
 	case VERDICT_INTERRUPTED: return (EXIT_SIGNAL_BASE + v->signal) & 0xff;
 	case VERDICT_TIMEOUT: return EXIT_TIMEOUT;
+	case VERDICT_DETACHED: return 0;
 	case VERDICT_NOT_STARTED: return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	default: return EXIT_MAYFLY;
 	}

@@ -40,7 +40,10 @@ enum verdict_reason {
 	VERDICT_JAILER_KILLED,
 	VERDICT_SECCOMP, /* a process made a system call that its table lacks */
 	VERDICT_OUTPUT,
-	VERDICT_OUT, /* the command succeeded, but --out could not be copied */
+	VERDICT_OUT,	       /* the command succeeded, but --out could not be copied */
+	VERDICT_MACHINE_ENDED, /* exec, attach: the machine did, before the command */
+	VERDICT_TAKEN,	       /* somebody else attached to the command */
+	VERDICT_DETACHED,      /* the command was left running, as asked */
 	VERDICT_CONFIG,
 	VERDICT_REASONS,
 };
@@ -93,7 +96,10 @@ const char *verdict_name(enum verdict_reason r);
 bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* verdict_from_exit() - what the agent reported; all of it is the guest's word, range-checked. */
+/*
+ * verdict_from_exit() - what the agent reported; all of it is the guest's word, range-checked.
+ * @memory_bytes: 0: not known
+ */
 void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes);
 
 /* verdict_status() - mayfly's exit status, 0 to 255. */

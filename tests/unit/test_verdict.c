@@ -88,6 +88,26 @@ static void test_status(void **state)
 	}
 }
 
+/* The agent keeps an exec's --timeout; of how much memory there is, an exec knows nothing. */
+static void test_exit_of_exec(void **state)
+{
+	(void)state;
+	Mayfly__Exit x = MAYFLY__EXIT__INIT;
+	struct verdict v = {0};
+	x.kind = MAYFLY__EXIT__KIND__TIMEOUT;
+	verdict_from_exit(&v, &x, 0);
+	assert_int_equal(v.reason, VERDICT_TIMEOUT);
+	assert_int_equal(verdict_status(&v), EXIT_TIMEOUT);
+	v = (struct verdict){0};
+	x.kind = MAYFLY__EXIT__KIND__SIGNAL;
+	x.code = SIGKILL;
+	x.oom = true;
+	verdict_from_exit(&v, &x, 0);
+	assert_int_equal(verdict_status(&v), 137);
+	assert_null(strstr(v.message, "MiB"));
+	assert_non_null(strstr(v.message, "memory"));
+}
+
 static void test_own_ends(void **state)
 {
 	(void)state;
@@ -102,6 +122,8 @@ static void test_own_ends(void **state)
 			want = EXIT_TIMEOUT;
 		else if (r == VERDICT_NOT_STARTED)
 			want = EXIT_NOT_EXECUTABLE;
+		else if (r == VERDICT_DETACHED)
+			want = 0;
 		assert_int_equal(verdict_status(&v), want);
 		assert_true(verdict_name(v.reason)[0] != '\0');
 	}
@@ -132,7 +154,7 @@ static void test_boot_status(void **state)
 			want = 2;
 		assert_int_equal(verdict_status(&boot), want);
 		/* Of a run these three are the machine's failure. */
-		if (want <= 2 && r != VERDICT_EXIT)
+		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED)
 			assert_int_equal(verdict_status(&run), EXIT_MAYFLY);
 		json_t *o = written(&boot);
 		assert_int_equal(json_integer_value(json_object_get(o, "status")), want);
@@ -452,6 +474,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_exit_of_exec),
 		cmocka_unit_test(test_own_ends),
 		cmocka_unit_test(test_boot_status),
 		cmocka_unit_test(test_first_wins),
