@@ -50,7 +50,7 @@ IMAGE_SRC := runtime/image/main.c runtime/image/cmd_import.c runtime/image/cmd_e
 	runtime/image/erofs_write.c runtime/image/export.c runtime/image/manifest.c \
 	runtime/image/progress.c runtime/image/source.c runtime/image/store_change.c \
 	runtime/image/tree.c runtime/image/unpack.c runtime/image/unpack_dir.c \
-	runtime/image/users.c runtime/image/worker.c jailer/landlock.c runtime/base/err.c \
+	runtime/image/users.c runtime/image/worker.c jailer/landlock.c jailer/seccomp.c runtime/base/err.c \
 	runtime/base/io.c runtime/base/log.c runtime/base/opt.c $(STORE_SRC)
 CLI_SRC := $(filter-out $(DOCTOR_SRC),$(wildcard runtime/cli/*.c)) runtime/base/opt.c \
 	$(STORE_SRC) runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \

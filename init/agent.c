@@ -37,6 +37,7 @@ struct agent {
 	struct evsource initctl;
 	bool shutdown; /* the machine is to end, because of */
 	Mayfly__Goodbye__Why why;
+	bool said_hello;
 	bool host_gone;
 	struct sessions sessions;
 };
@@ -112,6 +113,15 @@ static void send_failed(struct agent *a, int code, const char *text)
 		frame_flush(&a->control);
 }
 
+/* Once, before anything else that is said. */
+static int say_hello(struct agent *a, struct err *e)
+{
+	if (a->said_hello)
+		return 0;
+	a->said_hello = true;
+	return frame_send_hello(&a->control, "mayfly-init") < 0 ? err_errno(e, ENOMEM, "hello") : 0;
+}
+
 /* The next frame of the control connection, which must be of this type; *f is the caller's. */
 static int expect(struct agent *a, Mayfly__Frame__BodyCase type, Mayfly__Frame **f, struct err *e)
 {
@@ -124,12 +134,20 @@ static int expect(struct agent *a, Mayfly__Frame__BodyCase type, Mayfly__Frame *
 	return err_set(e, EPROTO, "the host sent something else than was its turn");
 }
 
+/*
+ * The host answers our Hello with the time, so it is said as late as possible, when there is nothing
+ * left to do but to wait for the answer: that was made somewhere in between, so the middle is taken.
+ */
 static int set_clock(struct agent *a, struct err *e)
 {
 	Mayfly__Frame *f = NULL;
-	int ret = expect(a, MAYFLY__FRAME__BODY_CLOCK, &f, e);
+	uint64_t asked_ns = io_now_ns();
+	int ret = say_hello(a, e);
+	if (ret == 0)
+		ret = expect(a, MAYFLY__FRAME__BODY_CLOCK, &f, e);
 	if (ret < 0)
 		return ret;
+	f->clock->realtime_ns += (io_now_ns() - asked_ns) / 2;
 	ret = setup_clock(f->clock, e);
 	mayfly__frame__free_unpacked(f, NULL);
 	return ret;
@@ -216,6 +234,7 @@ static int handle_control(struct agent *a, const Mayfly__Frame *f)
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_SHUTDOWN: a->shutdown = true; return 0;
 	case MAYFLY__FRAME__BODY_STATS_ASK: return send_stats(a);
+	case MAYFLY__FRAME__BODY_SIGNAL: return sessions_signal(&a->sessions, f);
 	case MAYFLY__FRAME__BODY_CLOCK:
 		/* A time that can't be is the host's mistake, not the end of the machine. */
 		if (setup_clock(f->clock, &e) < 0)
@@ -383,13 +402,12 @@ int agent_run(uint64_t init_ns, struct err *e)
 	if (connected < 0)
 		return connected;
 	uint64_t hello_ns = io_now_ns();
-	if (frame_send_hello(&a.control, "mayfly-init") < 0)
-		return err_errno(e, ENOMEM, "hello");
 	if (ret == 0)
 		ret = setup_machine(&a, e);
 	if (ret == 0)
 		ret = listen_commands(&a, e);
 	if (ret < 0) {
+		say_hello(&a, NULL);
 		send_failed(&a, -ret, e->text);
 		return ret;
 	}

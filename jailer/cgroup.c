@@ -18,6 +18,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -346,6 +347,29 @@ int cgroup_clone_fd(const struct cgroup *c)
 		if (!c->group[i].v1)
 			return c->group[i].dir_fd;
 	return -1;
+}
+
+/* ---- asking ---- */
+
+uint64_t cgroup_oom_kills(const struct cgroup *c)
+{
+	static const char key[] = "oom_kill ";
+	for (unsigned i = 0; i < c->n; i++) {
+		const struct cgroup_group *g = &c->group[i];
+		AUTO_FREE char *text = NULL;
+		char *save = NULL;
+		size_t len;
+		if (!(g->ctls & (1u << CGROUP_MEMORY)))
+			continue;
+		AUTO_CLOSE int fd = openat(g->dir_fd, g->v1 ? "memory.oom_control" : "memory.events",
+					   O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || io_read_all(fd, LIST_MAX, &text, &len) < 0)
+			return 0;
+		for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+			if (strncmp(l, key, sizeof(key) - 1) == 0)
+				return strtoull(l + sizeof(key) - 1, NULL, 10);
+	}
+	return 0;
 }
 
 /* ---- removing ---- */

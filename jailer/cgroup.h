@@ -77,6 +77,13 @@ int cgroup_clone_fd(const struct cgroup *c);
  */
 int cgroup_remove(struct cgroup *c);
 
+/*
+ * cgroup_oom_kills() - how many of its processes the kernel has killed for lack of memory, the
+ * group's or the host's. 0 also where nobody counts: no group with the memory controller, or a
+ * kernel before 4.13.
+ */
+uint64_t cgroup_oom_kills(const struct cgroup *c);
+
 /* cgroup_close() - closes the descriptors and forgets the groups, without removing any. */
 void cgroup_close(struct cgroup *c);
 

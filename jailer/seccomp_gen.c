@@ -160,11 +160,12 @@ static void add_row(scmp_filter_ctx ctx, const struct policy *p, const struct po
 
 static unsigned compile(const struct policy *p, struct sock_filter *code)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_NOTIFY);
+	uint32_t other = p->kills ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_NOTIFY;
+	scmp_filter_ctx ctx = seccomp_init(other);
 	if (!ctx)
 		give_up("%s: libseccomp has no notifications", p->name);
 	/* i386 and x32 calls are in no table either. */
-	int ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_NOTIFY);
+	int ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, other);
 	if (ret == 0)
 		ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
 	if (ret < 0)
@@ -200,8 +201,8 @@ static void write_header(FILE *out)
 		write_filter(out, t);
 	fprintf(out, "static const struct compiled filters[] = {\n");
 	for (unsigned t = 0; t < SECCOMP_TABLES; t++)
-		fprintf(out, "\t{\"%s\", code_%u, sizeof(code_%u) / sizeof(code_%u[0])},\n",
-			policies[t]->name, t, t, t);
+		fprintf(out, "\t{\"%s\", code_%u, sizeof(code_%u) / sizeof(code_%u[0]), %d},\n",
+			policies[t]->name, t, t, t, policies[t]->kills);
 	fprintf(out, "};\nstatic const char *const call_names[] = {\n");
 	for (int nr = 0; nr < CALLS_MAX; nr++) {
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, nr);

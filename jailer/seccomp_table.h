@@ -3,7 +3,7 @@
 #ifndef MAYFLY_JAILER_SECCOMP_TABLE_H
 #define MAYFLY_JAILER_SECCOMP_TABLE_H
 
-/* One for each kind of thread, and one for QEMU as a whole. */
+/* One for each kind of thread, one for QEMU as a whole, two that need no machine. */
 enum seccomp_table {
 	SECCOMP_VMM_KVM, /* main threads */
 	SECCOMP_VMM_TCG,
@@ -18,6 +18,8 @@ enum seccomp_table {
 	SECCOMP_FS,
 	SECCOMP_FS_RW,
 	SECCOMP_QEMU,
+	SECCOMP_IMAGE, /* mayfly-image's process that reads archives */
+	SECCOMP_IMAGE_DIR,
 	SECCOMP_TABLES,
 };
 

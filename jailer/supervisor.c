@@ -168,6 +168,8 @@ static void on_child(struct evsource *src, uint32_t events)
 	ev.max_rss_kib = (uint64_t)ru.ru_maxrss;
 	ev.user_usec = (uint64_t)ru.ru_utime.tv_sec * 1000000 + (uint64_t)ru.ru_utime.tv_usec;
 	ev.system_usec = (uint64_t)ru.ru_stime.tv_sec * 1000000 + (uint64_t)ru.ru_stime.tv_usec;
+	ev.host_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+		      cgroup_oom_kills(&s->cgroup) > 0;
 	tell(s, &ev, NULL, 0);
 	/*
 	 * The engine's end takes the others with it in good order, and they may be seen to end
@@ -261,11 +263,30 @@ static int make_listener(struct supervisor *s, struct err *e)
 	return 0;
 }
 
+/* Somebody has asked for this one: no machine without it. why: what cgroup_create() said, or "" */
+static int no_cpu_limit(const struct supervisor *s, const char *why, struct err *e)
+{
+	char text[ERR_TEXT_MAX];
+	snprintf(text, sizeof(text), "%s", why);
+	return err_set(e, EACCES,
+		       "can't limit the machine to %g CPUs: %s (or give a whole number of CPUs)",
+		       (double)s->cfg->cpu_permille / 1000,
+		       text[0] ? text
+			       : "its cgroup has no cpu controller; 'mayfly doctor' says what "
+				 "can be limited here");
+}
+
 /* Where there is no cgroup to be had the machine runs without, and says so to who listens. */
 static int make_cgroup(struct supervisor *s, struct err *e)
 {
-	struct cgroup_limits lim = {.memory_bytes = s->cfg->memory_max, .pids = s->cfg->pids_max};
+	struct cgroup_limits lim = {.memory_bytes = s->cfg->memory_max,
+				    .pids = s->cfg->pids_max,
+				    .cpu_permille = s->cfg->cpu_permille};
 	int ret = cgroup_create(&s->cgroup, s->cfg->machine_id, s->dir.dir_fd, &lim, e);
+	if (ret < 0 && lim.cpu_permille)
+		return no_cpu_limit(s, e->text, e);
+	if (ret == 0 && (s->cgroup.missing & (1u << CGROUP_CPU)))
+		return no_cpu_limit(s, "", e);
 	if (ret == -ENOENT || ret == -EACCES) {
 		log_info("no cgroup: %s", e->text);
 		return 0;

@@ -16,4 +16,6 @@ const struct policy *const policies[SECCOMP_TABLES] = {
 	[SECCOMP_FS] = &policy_fs,
 	[SECCOMP_FS_RW] = &policy_fs_rw,
 	[SECCOMP_QEMU] = &policy_qemu,
+	[SECCOMP_IMAGE] = &policy_image,
+	[SECCOMP_IMAGE_DIR] = &policy_image_dir,
 };

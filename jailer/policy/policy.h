@@ -2,7 +2,7 @@
 // policy.h - how a table of system calls is written down
 //
 // A call that no row allows stops its thread and is reported to the supervisor, which ends the
-// machine. seccomp_gen compiles the tables when the program is built, and refuses one that breaks
+// machine; in a process that has no supervisor it is the end of that process. seccomp_gen compiles the tables when the program is built, and refuses one that breaks
 // the rules in its check_row(): a reason in each row, ioctl by request, no PROT_EXEC, ...
 #ifndef MAYFLY_JAILER_POLICY_H
 #define MAYFLY_JAILER_POLICY_H
@@ -34,17 +34,18 @@ struct policy_row {
 
 struct policy {
 	const char *name;
-	bool ours; /* a process of our own: stricter rules */
+	bool ours;  /* a process of our own: stricter rules */
+	bool kills; /* another call kills the process; else it is reported */
 	const struct policy_row *row;
 	unsigned n;
 };
 
 extern const struct policy *const policies[SECCOMP_TABLES];
 
-/* vmm.c, fs.c, qemu.c */
+/* vmm.c, fs.c, qemu.c, image.c */
 extern const struct policy policy_vmm_kvm, policy_vmm_tcg, policy_vcpu_kvm, policy_fsdev_kvm,
 	policy_fsdev_tcg, policy_fsdev_kvm_rw, policy_fsdev_tcg_rw, policy_blk_kvm, policy_blk_tcg,
-	policy_blk_io, policy_fs, policy_fs_rw, policy_qemu;
+	policy_blk_io, policy_fs, policy_fs_rw, policy_qemu, policy_image, policy_image_dir;
 
 #define ROW(call_, reason_, ...)                                                                   \
 	{                                                                                          \
@@ -67,6 +68,12 @@ extern const struct policy policy_vmm_kvm, policy_vmm_tcg, policy_vcpu_kvm, poli
 #define TABLE(name_, ours_, rows_)                                                                 \
 	{                                                                                          \
 		.name = (name_), .ours = (ours_), .row = (rows_),                                  \
+		.n = sizeof(rows_) / sizeof((rows_)[0])                                            \
+	}
+
+#define TABLE_KILLS(name_, rows_)                                                                  \
+	{                                                                                          \
+		.name = (name_), .ours = true, .kills = true, .row = (rows_),                      \
 		.n = sizeof(rows_) / sizeof((rows_)[0])                                            \
 	}
 

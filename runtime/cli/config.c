@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/opt.h"
+#include "cli/config_file.h"
 #include "idrange.h"
 
 #include <ctype.h>
@@ -58,14 +59,6 @@ int config_set_uid_range(void *ctx, const char *v, struct err *e)
 {
 	struct vm_config *c = ctx;
 	return idrange_parse(v, &c->uid_first, &c->uid_count, e);
-}
-
-int config_set_cpus(void *ctx, const char *v, struct err *e)
-{
-	uint64_t n = 0;
-	int ret = opt_u64(v, 1, CONFIG_MAX_CPUS, &n, e);
-	((struct vm_config *)ctx)->cpus = (uint32_t)n;
-	return ret;
 }
 
 int config_set_memory(void *ctx, const char *v, struct err *e)
@@ -392,11 +385,21 @@ static int set_interactive(void *ctx, const char *v, struct err *e)
 static const struct opt run_options[] = {
 	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
 	 config_set_engine},
-	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", config_set_cpus},
+	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1); 0.5: one, and half of a CPU's time",
+	 config_set_cpus},
 	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", config_set_memory},
 	{"interactive", 'i', NULL, "pass standard input on, which run always does",
 	 set_interactive},
 	{"tty", 't', NULL, "give the command a terminal; standard input must be one", set_tty},
+	{"force-memory", 0, NULL, "start also if the host has less memory than that",
+	 config_set_force_memory},
+	{"pids", 0, "N", "how many processes and threads the command may have", config_set_pids},
+	{"disk-limit", 0, "SIZE", "how much the command may write (default: half the memory)",
+	 config_set_disk_limit},
+	{"output-limit", 0, "SIZE", "end the command when it has written more than this: status 137",
+	 config_set_output_limit},
+	{"idle-timeout", 0, "TIME", "end the machine if nothing goes in or out for so long: 124",
+	 config_set_idle_timeout},
 	{"timeout", 0, "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
 	 config_set_timeout},
 	{"boot-timeout", 0, "TIME", "give up if the guest is not ready by then (default 60s)",
@@ -439,6 +442,8 @@ static const struct opt run_options[] = {
 	 config_set_verbose},
 	{"status-fd", 0, "N", "write the verdict as one JSON object to this descriptor",
 	 config_set_status_fd},
+	{"config", 0, "FILE", "options from a JSON object; those given here win",
+	 config_set_config},
 	{"help", 'h', NULL, "show this help", config_set_help},
 };
 
@@ -459,7 +464,9 @@ void config_defaults(struct vm_config *c)
 int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 {
 	int rest = 0;
-	int ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
+	int ret = config_file_first(c, run_options, ARRAY_SIZE(run_options), argc, argv, e);
+	if (ret == 0)
+		ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
 	if (ret < 0 || c->help)
 		return ret;
 	if (c->view_none && c->rootfs)
@@ -479,7 +486,7 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 			e, EINVAL,
 			"a machine has at most %d disks; --scratch and --image take one each",
 			CONFIG_MAX_DISKS);
-	return 0;
+	return config_check_limits(c, e);
 }
 
 void config_free(struct vm_config *c)
@@ -487,6 +494,11 @@ void config_free(struct vm_config *c)
 	free(c->env);
 	c->env = NULL;
 	c->n_env = 0;
+	for (size_t i = 0; i < c->n_kept; i++)
+		free(c->kept[i]);
+	free(c->kept);
+	c->kept = NULL;
+	c->n_kept = 0;
 }
 
 void config_help_run(void)

@@ -22,6 +22,10 @@
 #define CONFIG_MIN_MEMORY (64ull << 20)
 #define CONFIG_MAX_MEMORY (64ull << 30)
 #define CONFIG_DEFAULT_MEMORY (1ull << 30)
+#define CONFIG_MIN_PERMILLE 50
+#define CONFIG_MIN_DISK_LIMIT (1ull << 20)
+#define CONFIG_MIN_PIDS 4
+#define CONFIG_MAX_PIDS 4194304
 
 enum engine { ENGINE_AUTO, ENGINE_TCG, ENGINE_KVM };
 /* As JailMode of proto/config.proto. */
@@ -53,9 +57,15 @@ struct vm_config {
 	uint32_t uid_first, uid_count; /* as root: where machines get their ids; 0: the default */
 	bool boot;		       /* mayfly boot: any kernel, its console on stdio, no agent */
 	uint32_t cpus;
+	uint32_t cpu_permille; /* --cpus with a fraction: processor time on the host; 0: no limit */
 	uint64_t memory;     /* bytes, a multiple of 1 MiB */
+	bool force_memory;   /* also if the host has less */
 	uint64_t timeout_ns; /* 0: none */
 	uint64_t boot_timeout_ns;
+	uint64_t idle_timeout_ns; /* 0: none, as with the following three */
+	uint64_t output_limit;	  /* bytes of standard output and error together */
+	uint64_t disk_limit;	  /* bytes that changes may take of the guest's memory */
+	uint32_t pids;		  /* processes and threads of the command */
 	const char **env; /* NAME or NAME=VALUE, as given */
 	size_t n_env;
 	struct share share[CONFIG_MAX_SHARES];
@@ -91,6 +101,8 @@ struct vm_config {
 	bool verbose;
 	bool help;
 	int status_fd; /* -1: none */
+	char **kept;   /* strings of --config */
+	size_t n_kept;
 	char **argv;   /* the command, NULL-terminated */
 	int argc;
 };
@@ -120,6 +132,16 @@ int config_set_timings(void *ctx, const char *v, struct err *e);
 int config_set_trace_exits(void *ctx, const char *v, struct err *e);
 int config_set_verbose(void *ctx, const char *v, struct err *e);
 int config_set_help(void *ctx, const char *v, struct err *e);
+int config_set_config(void *ctx, const char *v, struct err *e);
+
+/* Limits; config_limits.c */
+int config_set_pids(void *ctx, const char *v, struct err *e);
+int config_set_idle_timeout(void *ctx, const char *v, struct err *e);
+int config_set_output_limit(void *ctx, const char *v, struct err *e);
+int config_set_disk_limit(void *ctx, const char *v, struct err *e);
+int config_set_force_memory(void *ctx, const char *v, struct err *e);
+/* config_check_limits() - those that exclude each other; 0 or -EINVAL with text. */
+int config_check_limits(const struct vm_config *c, struct err *e);
 
 /* config_free() - what config_parse_run() allocated. */
 void config_free(struct vm_config *c);

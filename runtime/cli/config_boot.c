@@ -4,6 +4,7 @@
 #include "base/opt.h"
 #include "boot/boot.h"
 #include "cli/config.h"
+#include "cli/config_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,8 +47,11 @@ static const struct opt boot_options[] = {
 	{"disk", 0, "FILE[:ro]", "a raw disk, /dev/vda and so on (repeatable)", config_set_disk},
 	{"engine", 0, "auto|tcg|kvm", "what runs the guest's CPU (default auto)",
 	 config_set_engine},
-	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1)", config_set_cpus},
+	{"cpus", 0, "N", "virtual CPUs, 1 to 32 (default 1); 0.5: one, and half of a CPU's time",
+	 config_set_cpus},
 	{"memory", 'm', "SIZE", "guest memory, 64M to 64G (default 1G)", config_set_memory},
+	{"force-memory", 0, NULL, "start also if the host has less memory than that",
+	 config_set_force_memory},
 	{"timeout", 't', "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
 	 config_set_timeout},
 	{"protocol", 0, "auto|linux|pvh",
@@ -66,6 +70,8 @@ static const struct opt boot_options[] = {
 	 config_set_verbose},
 	{"status-fd", 0, "N", "write the verdict as one JSON object to this descriptor",
 	 config_set_status_fd},
+	{"config", 0, "FILE", "options from a JSON object; those given here win",
+	 config_set_config},
 	{"help", 'h', NULL, "show this help", config_set_help},
 };
 
@@ -74,12 +80,14 @@ int config_parse_boot(struct vm_config *c, int argc, char **argv, struct err *e)
 	int rest = 0;
 	c->boot = true;
 	c->console = true;
-	int ret = opt_parse(boot_options, ARRAY_SIZE(boot_options), c, argc, argv, &rest, e);
+	int ret = config_file_first(c, boot_options, ARRAY_SIZE(boot_options), argc, argv, e);
+	if (ret == 0)
+		ret = opt_parse(boot_options, ARRAY_SIZE(boot_options), c, argc, argv, &rest, e);
 	if (ret < 0 || c->help)
 		return ret;
 	if (rest < argc)
 		return err_set(e, EINVAL, "'%s': boot takes options only", argv[rest]);
-	return 0;
+	return config_check_limits(c, e);
 }
 
 void config_help_boot(void)

@@ -54,7 +54,8 @@ static int boot_args(char *buf, size_t len, const struct vm_config *c)
 	char clock[64] = "";
 	/* What a guest measures on a busy host's emulated timers may be wrong beyond use. */
 	if (c->engine == ENGINE_TCG)
-		snprintf(clock, sizeof(clock), " no_timer_check tsc_early_khz=%lu", tcg_tsc_khz());
+		snprintf(clock, sizeof(clock), " no_timer_check tsc_early_khz=%lu tsc=reliable",
+			 tcg_tsc_khz());
 	int n = snprintf(buf, len, "console=ttyS0 panic=-1 reboot=%s%s%s%s",
 			 c->engine == ENGINE_KVM ? "k" : "t", clock, c->append ? " " : "",
 			 c->append ? c->append : "");

@@ -91,11 +91,30 @@ ssize_t hostio_read(struct hostio *h, void *buf, size_t len)
 		pid_t foreground = tcgetpgrp(h->src.fd);
 		return foreground > 0 && foreground != getpgrp() ? -EBUSY : 0;
 	}
+	if (n > 0)
+		h->moved += (uint64_t)n;
 	return n < 0 ? -errno : n;
+}
+
+/* How much of it may go out; the rest is as good as written. */
+static size_t within_limit(struct hostio *h, size_t len)
+{
+	struct hostio_limit *l = h->limit;
+	if (!l)
+		return len;
+	if (len > l->left) {
+		l->over = true;
+		h->owed += (uint32_t)(len - l->left);
+		len = (size_t)l->left;
+	}
+	l->left -= len;
+	return len;
 }
 
 int hostio_add(struct hostio *h, const uint8_t *data, size_t len)
 {
+	h->moved += len;
+	len = within_limit(h, len);
 	if (h->done) {
 		h->owed += (uint32_t)len;
 		return 0;
@@ -164,6 +183,7 @@ bool hostio_push(struct hostio *h)
 		}
 		h->head = (h->head + (uint32_t)n) % PROTO_WINDOW;
 		h->len -= (uint32_t)n;
+		h->moved += (uint64_t)n;
 		h->owed += (uint32_t)n;
 	}
 	hostio_want(h, 0);

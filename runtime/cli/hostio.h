@@ -22,6 +22,12 @@ enum hostio_kind {
 	HOSTIO_CAREFUL, /* could not be reopened: poll, then at most PIPE_BUF */
 };
 
+/* --output-limit, for both outputs together. */
+struct hostio_limit {
+	uint64_t left;
+	bool over; /* something was dropped */
+};
+
 struct hostio {
 	struct evsource src; /* fd: ours or the standard one */
 	struct evloop *loop;
@@ -32,6 +38,8 @@ struct hostio {
 	uint8_t *buf; /* output: PROTO_WINDOW bytes, a ring */
 	uint32_t head, len;
 	uint32_t owed; /* output: written, not yet given back as credit */
+	uint64_t moved; /* bytes that came or went, for those who ask whether anything happens */
+	struct hostio_limit *limit; /* output: NULL: none */
 };
 
 /* hostio_open() - wraps descriptor fd (0, 1 or 2); fn is called when it may be ready. */

@@ -260,6 +260,7 @@ static int make_jail_config(struct launch *l, struct machine *m, const struct vm
 	jc.uid_count = c->uid_count;
 	jc.memory_max = c->memory + MEMORY_BESIDES;
 	jc.pids_max = PIDS_MAX;
+	jc.cpu_permille = c->cpu_permille;
 	for (unsigned i = 0; i < MACHINE_PROCESSES; i++)
 		if (m->has[i])
 			list[jc.n_process++] = &l->proc[i].p;

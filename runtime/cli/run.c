@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/client_signals.h"
+#include "cli/host_memory.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -48,7 +49,8 @@ static bool exited_done(struct run *r)
 		return false;
 	if (exec_client_flushed(&r->exec))
 		return true;
-	if (r->results.killed && r->phase_deadline_ns == 0)
+	/* The output that a limit lets out is delivered, also to a slow reader. */
+	if (r->results.killed && r->phase_deadline_ns == 0 && !r->limits.output.over)
 		r->phase_deadline_ns = io_now_ns() + FLUSH_NS;
 	return r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
 }
@@ -112,6 +114,7 @@ static void on_signal(struct evsource *src, uint32_t events)
 	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	int number = (int)si.ssi_signo;
+	run_limits_touch(r);
 	if (number == SIGINT)
 		r->interrupts++;
 	if (number == SIGWINCH || number == SIGTSTP || number == SIGCONT)
@@ -142,13 +145,20 @@ static void boot_timed_out(struct run *r)
 		r->last_line[0] ? "; its console said last: " : "", r->last_line);
 }
 
-/* With --out the machine goes on without the command until its files are copied. */
-static void kill_command(struct run *r, uint64_t now)
+void run_kill_command(struct run *r, enum verdict_reason reason, const char *fmt, ...)
 {
+	char text[sizeof(r->verdict.message)];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (r->phase != RUN_RUNNING || r->results.n == 0) {
+		run_end(r, reason, "%s", text);
+		return;
+	}
 	r->results.killed = true;
-	r->phase_deadline_ns = now + KILLED_NS;
-	verdict_set(&r->verdict, VERDICT_TIMEOUT, "timeout: the command was killed after %.6g s",
-		    (double)r->cfg->timeout_ns / 1e9);
+	r->phase_deadline_ns = io_now_ns() + KILLED_NS;
+	verdict_set(&r->verdict, reason, "%s", text);
 	exec_client_signal(&r->exec, SIGKILL);
 	run_step(r);
 }
@@ -157,7 +167,7 @@ static void kill_command(struct run *r, uint64_t now)
 static void killed_late(struct run *r, uint64_t now)
 {
 	if (r->exec.out_closed[0] && r->exec.out_closed[1]) {
-		run_end(r, VERDICT_TIMEOUT, "timeout: the agent does not answer");
+		run_end(r, r->verdict.reason, "the agent does not answer");
 		return;
 	}
 	exec_client_drop_output(&r->exec);
@@ -167,10 +177,13 @@ static void killed_late(struct run *r, uint64_t now)
 static void check_deadlines(struct run *r, uint64_t now)
 {
 	run_out_tick(r, now);
+	run_limits_tick(r, now);
 	if (r->deadline_ns && now >= r->deadline_ns && !run_out_busy(r)) {
 		r->deadline_ns = 0;
 		if (r->phase == RUN_RUNNING && r->results.n > 0) {
-			kill_command(r, now);
+			run_kill_command(r, VERDICT_TIMEOUT,
+					 "timeout: the command was killed after %.6g s",
+					 (double)r->cfg->timeout_ns / 1e9);
 			return;
 		}
 		/* A machine that is dying anyway may still wait for the reader of its output. */
@@ -200,6 +213,7 @@ static void check_deadlines(struct run *r, uint64_t now)
 static int next_wait(const struct run *r, uint64_t now)
 {
 	uint64_t at = MIN(run_out_wait(r), exec_client_wait(&r->exec));
+	at = MIN(at, run_limits_wait(r));
 	if (r->deadline_ns && !run_out_busy(r))
 		at = MIN(at, r->deadline_ns);
 	if (r->tty_retry_ns && r->tty_retry_ns < at)
@@ -271,7 +285,18 @@ static int open_stdio(struct run *r, struct err *e)
 	int ret = hostio_open(&r->in, &r->loop, 0, on_stdio, r);
 	for (int i = 0; ret == 0 && i < 2; i++)
 		ret = hostio_open(&r->out[i], &r->loop, i + 1, on_stdio, r);
+	run_limits_open(r);
 	return ret < 0 ? err_errno(e, -ret, "can't use standard input or output") : 0;
+}
+
+/* Better than to be killed by the host in the middle of its work. */
+static int check_memory(const struct vm_config *c, struct err *e)
+{
+	struct host_memory m;
+	if (c->force_memory)
+		return 0;
+	host_memory_look(&m);
+	return host_memory_enough(&m, c->memory, e);
 }
 
 static int start(struct run *r, struct err *e)
@@ -289,6 +314,8 @@ static int start(struct run *r, struct err *e)
 	if (ret == 0)
 		ret = disk_files_open(&r->disks, r->cfg, e);
 	r->verdict.t.parsed = io_now_ns();
+	if (ret == 0)
+		ret = check_memory(r->cfg, e);
 	if (ret == 0)
 		ret = machine_launch(&r->machine, r->cfg, &r->views, &r->disks, e);
 	views_close_fds(&r->views);
@@ -316,8 +343,8 @@ static void finish(struct run *r)
 	guest_user_env_free(r->env);
 	run_image_close(&r->image);
 	v->t.end = io_now_ns();
-	/* A guest of mayfly boot that resets itself has done what it was asked for. */
-	if (v->message[0] && !(v->boot && v->reason == VERDICT_GUEST_RESET))
+	/* A guest of mayfly boot that ends itself in good order has done what it was asked for. */
+	if (v->message[0] && !(v->boot && verdict_status(v) == 0))
 		log_msg(LOG_ERROR, "%s", v->message);
 	if (r->cfg->timings)
 		verdict_timings(v);

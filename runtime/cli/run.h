@@ -63,6 +63,14 @@ struct run_out {
 	uint64_t start_ns, heard_ns, shown_ns;
 };
 
+/* --idle-timeout and --output-limit; run_limits.c */
+struct run_limits {
+	struct hostio_limit output;
+	bool noted;	    /* that it is over */
+	uint64_t moved;	    /* bytes, when it was looked last */
+	uint64_t active_ns; /* when something moved; 0: nothing is expected to yet */
+};
+
 struct run {
 	struct vm_config *cfg;
 	struct views views;
@@ -81,9 +89,11 @@ struct run {
 	bool machine_gone; /* the supervisor said CLEAN, or died */
 	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
+	bool host_oom; /* of that one */
 	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
 	bool got_report;
 	bool got_panic;
+	bool power_off;
 	char panic[256];
 	char last_line[256];
 	char vmm_detail[256]; /* how and where, "" if the engine can't tell */
@@ -95,6 +105,7 @@ struct run {
 	struct exec_client exec;
 	struct term term;
 	struct hostio in, out[2];
+	struct run_limits limits;
 	struct run_out results;
 
 	unsigned interrupts;
@@ -141,6 +152,23 @@ void run_command_free(struct run *r);
 
 /* run_command_terminal() - SIGWINCH, SIGTSTP or SIGCONT: sizes, settings, stopping. */
 void run_command_terminal(struct run *r, int number);
+
+/* run_limits.c: open comes with the descriptors, tick with each turn of the loop. */
+void run_limits_open(struct run *r);
+void run_limits_tick(struct run *r, uint64_t now);
+
+/* run_limits_touch() - something happened that isn't a byte: a signal. */
+void run_limits_touch(struct run *r);
+
+/* run_limits_wait() - when run_limits_tick() is to be called next; UINT64_MAX: never. */
+uint64_t run_limits_wait(const struct run *r);
+
+/*
+ * run_kill_command() - sets the verdict; with --out the command only is killed, and the machine
+ * goes on until its files are copied, else all ends at once.
+ */
+void run_kill_command(struct run *r, enum verdict_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* run_out.c: --out. open comes before the machine, close makes failures of what is not copied. */
 int run_out_open(struct run *r, struct err *e);

@@ -31,6 +31,8 @@ static int send_setup(struct run *r)
 	s.gid = r->user.gid;
 	s.scratch = r->disks.scratch;
 	s.image = r->disks.image;
+	s.pids_max = r->cfg->pids;
+	s.changes_max = r->cfg->disk_limit;
 	s.own_disks = (uint32_t)r->cfg->n_disk;
 	f.body_case = MAYFLY__FRAME__BODY_SETUP;
 	f.setup = &s;
@@ -58,6 +60,23 @@ static void note_ready(struct run *r, const Mayfly__Ready *m)
 	log_info("the guest is ready");
 }
 
+/* Somebody in the guest asked its PID 1 for that. */
+static int ended_itself(struct run *r, const Mayfly__Goodbye *bye)
+{
+	switch (bye->why) {
+	case MAYFLY__GOODBYE__WHY__POWEROFF:
+		run_end(r, VERDICT_GUEST_POWEROFF, "the guest powered itself off");
+		return 0;
+	case MAYFLY__GOODBYE__WHY__REBOOT:
+		run_end(r, VERDICT_GUEST_RESET, "the guest reset itself");
+		return 0;
+	case MAYFLY__GOODBYE__WHY__HALT:
+		run_end(r, VERDICT_GUEST_HALT, "the guest halted itself");
+		return 0;
+	default: return -EPROTO;
+	}
+}
+
 static int handle(struct run *r, const Mayfly__Frame *f)
 {
 	struct err e = {0};
@@ -80,6 +99,8 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 			f->failed->text);
 		return 0;
 	case MAYFLY__FRAME__BODY_GOODBYE:
+		if (f->goodbye->why != MAYFLY__GOODBYE__WHY__ASKED)
+			return ended_itself(r, f->goodbye);
 		if (r->phase != RUN_GOODBYE)
 			return -EPROTO;
 		/* What the exits were is known when the guest has reset itself. */

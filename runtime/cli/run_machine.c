@@ -55,6 +55,7 @@ static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
 	if (which >= 0 && r->first_death < 0 && ev->status != 0) {
 		r->first_death = which;
 		r->first_status = ev->status;
+		r->host_oom = ev->host_oom;
 	}
 	if (which == MACHINE_VMM)
 		r->verdict.vmm_end = io_now_ns();
@@ -182,7 +183,9 @@ void run_machine_read_report(struct run *r)
 	r->got_report = true;
 	r->vmm_end = rep->end;
 	snprintf(r->vmm_detail, sizeof(r->vmm_detail), "%s", rep->detail);
+	r->power_off = rep->power_off;
 	verdict_take_exits(&r->verdict, rep);
+	verdict_take_console(&r->verdict, rep);
 	if (r->cfg->boot && rep->cpus_started > 0 && rep->cpus_started < r->cfg->cpus)
 		log_warn("note: the guest used %u of %u CPUs (a kernel that looks for them in ACPI "
 			 "tables finds one: this machine has an MP table)",
@@ -222,6 +225,11 @@ static void on_report(struct evsource *src, uint32_t events)
 	struct run *r = src->arg;
 	(void)events;
 	run_machine_read_report(r);
+	/* Its engine does not know that the guest is at its end. */
+	if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_HALTED && r->phase < RUN_DYING) {
+		r->phase = RUN_DYING;
+		machine_kill(&r->machine);
+	}
 	run_step(r);
 }
 
@@ -269,7 +277,13 @@ static void judge_process(struct run *r)
 	};
 	unsigned i = (unsigned)r->first_death;
 	const char *name = machine_process_name(i);
-	if (WIFSIGNALED(r->first_status))
+	if (r->host_oom && WIFSIGNALED(r->first_status)) {
+		snprintf(r->verdict.process, sizeof(r->verdict.process), "%s", name);
+		verdict_set(&r->verdict, VERDICT_HOST_OOM,
+			    "the host ran out of memory and killed the machine's %s process: less "
+			    "--memory, fewer machines, or a higher limit of mayfly's cgroup",
+			    name);
+	} else if (WIFSIGNALED(r->first_status))
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process was killed by SIG%s",
 			    name, sigabbrev_np(WTERMSIG(r->first_status)));
 	else if (!judge_setup(r))
@@ -286,7 +300,12 @@ static void judge_guest(struct run *r)
 	const char *line = said[0] ? r->last_line : "";
 	/* Where it was is worth telling of a guest that did not get far. */
 	const char *where = booted ? "" : r->vmm_detail;
-	if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN)
+	if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_HALTED)
+		verdict_set(&r->verdict,
+			    r->power_off ? VERDICT_GUEST_POWEROFF : VERDICT_GUEST_HALT,
+			    "the guest %s%s", r->power_off ? "powered itself off" : "halted itself",
+			    when);
+	else if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN)
 		verdict_set(&r->verdict, VERDICT_TRIPLE_FAULT,
 			    "the guest crashed beyond recovery%s: %s%s%s", when, r->vmm_detail,
 			    said, line);
@@ -319,6 +338,7 @@ static bool end_told(const struct run *r)
 	if (r->cfg->engine == ENGINE_TCG)
 		return true;
 	return r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_RESET ||
+	       r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_HALTED ||
 	       r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN;
 }
 
@@ -329,7 +349,7 @@ void run_machine_judge(struct run *r)
 	if (r->vmm_end == MAYFLY__VMM_REPORT__END__ENGINE_ERROR)
 		verdict_set(&r->verdict, VERDICT_ENGINE_FAILED, "the kvm engine can't go on: %s",
 			    r->vmm_detail);
-	else if (r->first_death >= 0)
+	else if (r->first_death >= 0 && r->vmm_end != MAYFLY__VMM_REPORT__END__GUEST_HALTED)
 		judge_process(r);
 	else if (!end_told(r))
 		verdict_set(&r->verdict, VERDICT_VMM_KILLED,

@@ -28,12 +28,17 @@ static const char *const reason_names[] = {
 	[VERDICT_GUEST_PANIC] = "guest-panic",
 	[VERDICT_GUEST_RESET] = "guest-reset",
 	[VERDICT_TRIPLE_FAULT] = "triple-fault",
+	[VERDICT_GUEST_HALT] = "guest-halt",
+	[VERDICT_GUEST_POWEROFF] = "guest-poweroff",
 	[VERDICT_GUEST_FAILED] = "guest-failed",
 	[VERDICT_VMM_KILLED] = "vmm-killed",
 	[VERDICT_FS_KILLED] = "fs-killed",
 	[VERDICT_ENGINE_KILLED] = "engine-killed",
 	[VERDICT_ENGINE_FAILED] = "engine-failed",
 	[VERDICT_JAILER_KILLED] = "jailer-killed",
+	[VERDICT_HOST_OOM] = "host-oom",
+	[VERDICT_IDLE] = "idle",
+	[VERDICT_OUTPUT_LIMIT] = "output-limit",
 	[VERDICT_SECCOMP] = "seccomp",
 	[VERDICT_OUTPUT] = "output",
 	[VERDICT_OUT] = "out",
@@ -71,14 +76,26 @@ static const char *memory_name(char *buf, size_t size, uint64_t bytes)
 	return buf;
 }
 
+/* Guest text that goes to terminals and into JSON. */
+static void take_text(char *to, size_t size, const char *text)
+{
+	snprintf(to, size, "%s", text);
+	for (char *c = to; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
 static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
+	const char *name = v->oom_process;
 	char memory[48];
 	v->signal = x->code >= 1 && x->code <= SIGRTMAX ? x->code : SIGKILL;
 	if (x->oom && v->signal == SIGKILL)
 		verdict_set(v, VERDICT_OOM,
-			    "the guest ran out of %s and killed the command (see --memory)",
-			    memory_name(memory, sizeof(memory), memory_bytes));
+			    "the guest ran out of %s and killed the command%s%s%s (see --memory)",
+			    memory_name(memory, sizeof(memory), memory_bytes),
+			    name[0] ? "; the last process to go was '" : "", name,
+			    name[0] ? "'" : "");
 	else
 		verdict_set(v, VERDICT_SIGNAL, "%s", "");
 }
@@ -88,6 +105,9 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 	char memory[48];
 	if (v->reason != VERDICT_NONE)
 		return;
+	if (x->oom)
+		take_text(v->oom_process, sizeof(v->oom_process), x->oom_process);
+	const char *name = v->oom_process;
 	switch (x->kind) {
 	case MAYFLY__EXIT__KIND__TIMEOUT:
 		verdict_set(v, VERDICT_TIMEOUT,
@@ -98,14 +118,18 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 		v->code = x->code;
 		verdict_set(v, VERDICT_NOT_STARTED, "%s", x->text);
 		break;
+	case MAYFLY__EXIT__KIND__TIMEOUT:
+		verdict_set(v, VERDICT_TIMEOUT,
+			    "timeout: the command and all that it started were killed");
+		break;
 	default:
 		v->code = x->code & 0xff;
 		verdict_set(v, VERDICT_EXIT, "%s", "");
 		if (x->oom)
 			snprintf(v->message, sizeof(v->message),
-				 "note: the guest ran out of %s and killed a process (see "
-				 "--memory)",
-				 memory_name(memory, sizeof(memory), memory_bytes));
+				 "note: the guest ran out of %s and killed %s%s%s (see --memory)",
+				 memory_name(memory, sizeof(memory), memory_bytes),
+				 name[0] ? "process '" : "a process", name, name[0] ? "'" : "");
 	}
 	v->user_usec = x->user_usec;
 	v->system_usec = x->system_usec;
@@ -117,6 +141,8 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 static int boot_status(const struct verdict *v)
 {
 	switch (v->reason) {
+	case VERDICT_GUEST_HALT:
+	case VERDICT_GUEST_POWEROFF:
 	case VERDICT_GUEST_RESET: return 0;
 	case VERDICT_GUEST_PANIC: return EXIT_BOOT_PANIC;
 	case VERDICT_TRIPLE_FAULT: return EXIT_BOOT_FAULT;
@@ -133,6 +159,8 @@ int verdict_status(const struct verdict *v)
 	case VERDICT_SIGNAL:
 	case VERDICT_OOM:
 	case VERDICT_INTERRUPTED: return (EXIT_SIGNAL_BASE + v->signal) & 0xff;
+	case VERDICT_OUTPUT_LIMIT: return EXIT_SIGNAL_BASE + SIGKILL;
+	case VERDICT_IDLE:
 	case VERDICT_TIMEOUT: return EXIT_TIMEOUT;
 	case VERDICT_DETACHED: return 0;
 	case VERDICT_NOT_STARTED: return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
@@ -206,14 +234,44 @@ void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r)
 	}
 	for (size_t i = 0; i < r->n_exit && v->n_exits < VERDICT_EXITS_MAX; i++) {
 		struct verdict_exit *x = &v->exits[v->n_exits++];
-		snprintf(x->name, sizeof(x->name), "%s", r->exit[i]->name);
-		/* It goes to a terminal, and comes from a process that the guest may have taken. */
-		for (char *c = x->name; *c; c++)
-			if (*c < ' ' || *c > '~')
-				*c = '?';
+		take_text(x->name, sizeof(x->name), r->exit[i]->name);
 		x->count = r->exit[i]->count;
 		x->until_ready = r->exit[i]->until_ready;
 	}
+}
+
+void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r)
+{
+	v->n_console = 0;
+	for (size_t i = 0; i < r->n_console_tail && v->n_console < VERDICT_CONSOLE_LINES; i++)
+		take_text(v->console[v->n_console++], VERDICT_CONSOLE_LINE_MAX,
+			  r->console_tail[i]);
+	take_text(v->panic, sizeof(v->panic), r->panic_line);
+}
+
+/* Did the guest, or what runs it, end by itself? Then its last words are worth having. */
+static bool has_last_words(const struct verdict *v)
+{
+	switch (v->reason) {
+	case VERDICT_GUEST_PANIC:
+	case VERDICT_GUEST_RESET:
+	case VERDICT_GUEST_HALT:
+	case VERDICT_GUEST_POWEROFF:
+	case VERDICT_TRIPLE_FAULT:
+	case VERDICT_GUEST_FAILED:
+	case VERDICT_ENGINE_FAILED:
+	case VERDICT_BOOT_TIMEOUT:
+	case VERDICT_OOM: return v->n_console > 0;
+	default: return false;
+	}
+}
+
+static json_t *console_json(const struct verdict *v)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < v->n_console; i++)
+		json_array_append_new(list, json_string(v->console[i]));
+	return list;
 }
 
 static json_t *exits_json(const struct verdict *v)
@@ -263,6 +321,14 @@ int verdict_write(const struct verdict *v, int fd)
 		json_object_set_new(o, "thread", json_string(v->thread));
 		json_object_set_new(o, "call", json_string(v->call));
 	}
+	if (v->reason == VERDICT_HOST_OOM)
+		json_object_set_new(o, "process", json_string(v->process));
+	if (v->oom_process[0])
+		json_object_set_new(o, "oom_process", json_string(v->oom_process));
+	if (v->panic[0] && has_last_words(v))
+		json_object_set_new(o, "panic", json_string(v->panic));
+	if (has_last_words(v))
+		json_object_set_new(o, "console", console_json(v));
 	if (v->reason == VERDICT_EXIT)
 		json_object_set_new(o, "code", json_integer(v->code));
 	if (v->reason == VERDICT_NOT_STARTED)

@@ -32,12 +32,17 @@ enum verdict_reason {
 	VERDICT_GUEST_PANIC,
 	VERDICT_GUEST_RESET,
 	VERDICT_TRIPLE_FAULT, /* kvm: the guest's CPU could not even report its exception */
+	VERDICT_GUEST_HALT, /* its kernel stopped the CPUs, or was about to: these two */
+	VERDICT_GUEST_POWEROFF,
 	VERDICT_GUEST_FAILED,
 	VERDICT_VMM_KILLED,
 	VERDICT_FS_KILLED,
 	VERDICT_ENGINE_KILLED,
 	VERDICT_ENGINE_FAILED,
 	VERDICT_JAILER_KILLED,
+	VERDICT_HOST_OOM, /* the host's kernel killed a process of the machine for lack of memory */
+	VERDICT_IDLE,
+	VERDICT_OUTPUT_LIMIT,
 	VERDICT_SECCOMP, /* a process made a system call that its table lacks */
 	VERDICT_OUTPUT,
 	VERDICT_OUT,	       /* the command succeeded, but --out could not be copied */
@@ -63,6 +68,8 @@ struct verdict_times {
 };
 
 #define VERDICT_EXITS_MAX 64
+#define VERDICT_CONSOLE_LINES 20
+#define VERDICT_CONSOLE_LINE_MAX 256
 
 /* How often the guest's CPUs came back, and why. */
 struct verdict_exit {
@@ -73,12 +80,16 @@ struct verdict_exit {
 struct verdict {
 	const char *engine; /* what ran the guest; NULL: it did not come to that */
 	const char *jail;   /* full, reduced, none; NULL like engine */
-	char process[24], thread[24], call[48]; /* of seccomp: who did what */
+	char process[24], thread[24], call[48]; /* of seccomp: who did what; host-oom */
 	bool boot; /* of mayfly boot: how the guest ended is the status */
 	enum verdict_reason reason;
 	int code;	    /* of exit; errno value of not-started */
 	int signal;	    /* of signal, oom, interrupted */
 	char message[1024]; /* for people, empty: none needed */
+	char oom_process[32]; /* that the guest's kernel killed, as it says */
+	char panic[VERDICT_CONSOLE_LINE_MAX];
+	char console[VERDICT_CONSOLE_LINES][VERDICT_CONSOLE_LINE_MAX]; /* the guest's last lines */
+	unsigned n_console;
 	struct verdict_times t;
 	uint64_t user_usec, system_usec, max_rss_kib;
 	bool has_usage;
@@ -101,6 +112,9 @@ bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
  * @memory_bytes: 0: not known
  */
 void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes);
+
+/* verdict_take_console() - the lines of the vmm's report; guest text, shown as ASCII. */
+void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r);
 
 /* verdict_status() - mayfly's exit status, 0 to 255. */
 int verdict_status(const struct verdict *v);

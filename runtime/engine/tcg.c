@@ -17,6 +17,7 @@
 #define TCG_DISK_QUEUES 4
 /* The buffer of translated code is host memory that the guest can make QEMU use. */
 #define TCG_ACCEL "tcg,thread=multi,tb-size=256"
+#define TSC_TRIES 5
 #define TSC_MIN_NS 2000000ull
 
 int tcg_find_qemu(struct err *e)
@@ -78,20 +79,37 @@ static uint64_t raw_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+/* Both clocks at one moment: of some tries the one in which nothing came between. */
+static void read_both(uint64_t *tsc, uint64_t *ns)
+{
+	uint64_t best = UINT64_MAX;
+	for (int i = 0; i < TSC_TRIES; i++) {
+		uint64_t before = raw_ns();
+		uint64_t ticks = tsc_read();
+		uint64_t after = raw_ns();
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		*tsc = ticks;
+		*ns = before + best / 2;
+	}
+}
+
 void tcg_tsc_begin(void)
 {
-	tsc_start.ns = raw_ns();
-	tsc_start.tsc = tsc_read();
+	read_both(&tsc_start.tsc, &tsc_start.ns);
 }
 
 unsigned long tcg_tsc_khz(void)
 {
-	uint64_t ns = raw_ns() - tsc_start.ns;
+	uint64_t tsc = 0;
+	uint64_t ns = 0;
 	/* The two readings are some 50 ns apart: 2 ms make that 25 parts in a million. */
-	while (ns < TSC_MIN_NS)
-		ns = raw_ns() - tsc_start.ns;
-	uint64_t ticks = tsc_read() - tsc_start.tsc;
-	return (unsigned long)((double)ticks * 1e6 / (double)ns + 0.5);
+	do
+		read_both(&tsc, &ns);
+	while (ns - tsc_start.ns < TSC_MIN_NS);
+	return (unsigned long)((double)(tsc - tsc_start.tsc) * 1e6 / (double)(ns - tsc_start.ns) +
+			       0.5);
 }
 
 int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
@@ -104,12 +122,13 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 	 * init_on_alloc=1: correctness. Our devices write guest pages behind QEMU's back, so code
 	 * that it translated from a page's old content would be run for the new one; a page that
 	 * the guest clears itself before it is filled has lost its translations (tests:
-	 * code_pages).
+	 * code_pages). tsc=reliable: else Linux compares the TSC with its ticks, of which a busy
+	 * host loses some, takes the ticks for the better clock, and is late ever after.
 	 */
 	int n = snprintf(buf, len,
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
 			 "no_timer_check rcupdate.rcu_expedited=1 init_on_alloc=1 "
-			 "tsc_early_khz=%lu%s",
+			 "tsc_early_khz=%lu tsc=reliable%s",
 			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "");
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
 }

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "jailer/landlock.h"
+#include "jailer/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,6 +100,20 @@ static int restrict_files(int dir)
 	return ret < 0 ? ret : landlock_enter(rules);
 }
 
+/* The last step: it has no call for the others. */
+static int restrict_calls(const struct worker_job *job, struct err *e)
+{
+	enum seccomp_table t = job->dir >= 0 ? SECCOMP_IMAGE_DIR : SECCOMP_IMAGE;
+	int ret = prctl(PR_SET_NAME, seccomp_table_name(t)) < 0 ? -errno : 0;
+#ifndef __SANITIZE_ADDRESS__ /* which makes calls of its own */
+	if (ret == 0)
+		ret = seccomp_load(t, NULL);
+#endif
+	return ret < 0 ? err_errno(e, -ret, "can't limit the system calls of the process that "
+					    "reads archives")
+		       : 0;
+}
+
 static int confine(const struct worker_job *job, struct err *e)
 {
 	int ret = 0;
@@ -163,6 +178,8 @@ static void __attribute__((noreturn)) child(const struct worker_job *job, int te
 	/* After the change of ids, which would undo it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(1);
+	if (ret == 0)
+		ret = restrict_calls(job, &e);
 	if (ret == 0)
 		ret = job->run(&w, job->arg, &e);
 	if (ret == 0)
@@ -232,6 +249,10 @@ int worker_run(const struct worker_job *job, struct err *e)
 			return err_errno(e, errno, "waiting for a process");
 	if (ret < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return ret;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		return err_set(e, ECHILD,
+			       "the process that reads archives made a forbidden system call and "
+			       "was killed: what it read may have taken it over");
 	if (WIFSIGNALED(status))
 		return err_set(e, ECHILD, "the process that reads archives was ended by signal %d",
 			       WTERMSIG(status));

@@ -39,7 +39,8 @@ struct worker_job {
 
 /*
  * worker_run() - runs job in a process of its own: no new files by name but below dir, no other
- * programs, no capabilities but, for dir, to read; root becomes nobody unless there is a dir;
+ * programs, no capabilities but, for dir, to read, no system calls but those of its table; root
+ * becomes nobody unless there is a dir;
  * memory, files and processes limited; it ends with its parent. Returns 0, or -errno with the
  * worker's text.
  */

@@ -142,6 +142,11 @@ const char *guest_serial_panic(const struct guest_serial *s)
 	return s->other.panicked ? s->other.panic : NULL;
 }
 
+enum serial_end guest_serial_end(const struct guest_serial *s)
+{
+	return s->log.end != SERIAL_END_NONE ? s->log.end : s->other.end;
+}
+
 void guest_serial_drain(struct guest_serial *s)
 {
 	/* The port holds no more than its ring, but a socket's other end may go on for ever. */

@@ -57,6 +57,9 @@ size_t guest_serial_say(struct guest_serial *s, const char *data, size_t len);
 /* guest_serial_panic() - the panic that one of the consoles showed, NULL: none. */
 const char *guest_serial_panic(const struct guest_serial *s);
 
+/* guest_serial_end() - what one of the consoles said about its kernel's end. */
+enum serial_end guest_serial_end(const struct guest_serial *s);
+
 /*
  * guest_serial_drain() - at the end: what the port still holds goes into the log, and out.
  * Lossless, it waits for the reader, or for its end.

@@ -22,6 +22,8 @@
 
 #define EXIT_BROKEN 1 /* a device or this program */
 #define EXIT_SETUP 2  /* what it was given; mayfly shows the last line as its own */
+/* A kernel that has panicked says the rest, and resets: if not, it is over all the same. */
+#define PANIC_NS 1000000000ull
 /* vsock connections and handshakes, the transports, 32 CPUs, and some to spare. */
 #define RESERVED_FDS ((rlim_t)450)
 
@@ -108,6 +110,7 @@ static int send_report(struct vmm *v, Mayfly__VmmReport *r)
 		r->panic_line = (char *)(uintptr_t)panic;
 	while ((line = serial_log_get(&v->serial.log, (unsigned)r->n_console_tail)))
 		tail[r->n_console_tail++] = (char *)(uintptr_t)line;
+	r->power_off = guest_serial_end(&v->serial) == SERIAL_END_POWER_OFF;
 	r->started_ns = v->started_ns;
 	r->console_tail = tail;
 	return config_send(v->cfg->report_fd, &r->base, NULL, 0);
@@ -161,11 +164,44 @@ static int confine(struct vmm *v, struct err *e)
 	return confine_main(engine_of(v->cfg)->table, e);
 }
 
+/* A kernel that stopped its CPUs sets no reset line: what it says last is all there is to see. */
+static void look_for_halt(struct vmm *v)
+{
+	if (guest_serial_end(&v->serial) != SERIAL_END_NONE)
+		v->halted = v->loop.stop = true;
+	/* A console that is the user's own may show a text about a panic. */
+	if (v->cfg->control_fd < 0 || !guest_serial_panic(&v->serial))
+		return;
+	if (v->panic_deadline_ns == 0)
+		v->panic_deadline_ns = io_now_ns() + PANIC_NS;
+	else if (io_now_ns() >= v->panic_deadline_ns)
+		v->halted = v->loop.stop = true;
+}
+
+static int next_wait(const struct vmm *v)
+{
+	uint64_t now = v->panic_deadline_ns ? io_now_ns() : 0;
+	if (v->panic_deadline_ns == 0)
+		return -1;
+	return now < v->panic_deadline_ns ? (int)((v->panic_deadline_ns - now) / 1000000) + 1 : 0;
+}
+
+static int loop_until_over(struct vmm *v)
+{
+	while (!v->loop.stop) {
+		int n = evloop_once(&v->loop, next_wait(v));
+		if (n < 0)
+			return n;
+		look_for_halt(v);
+	}
+	return 0;
+}
+
 static int serve(struct vmm *v, struct err *e)
 {
 	const struct vmm_engine *engine = engine_of(v->cfg);
 	Mayfly__VmmReport r = MAYFLY__VMM_REPORT__INIT;
-	int ret = evloop_run(&v->loop);
+	int ret = loop_until_over(v);
 	if (ret < 0)
 		return err_errno(e, -ret, "event loop failed");
 	int failed = engine->end(v, &r, e);

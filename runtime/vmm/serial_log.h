@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// serial_log.h - what the guest writes to its serial port: the last lines, and a panic if any
+// serial_log.h - what the guest writes to its serial port: the last lines, a panic, its halt
 #ifndef MAYFLY_VMM_SERIAL_LOG_H
 #define MAYFLY_VMM_SERIAL_LOG_H
 
@@ -8,6 +8,17 @@
 
 #define SERIAL_LOG_LINES 20
 #define SERIAL_LOG_LINE_MAX 256
+
+/* As long as the longest line that ends a guest, and what stands before it. */
+#define SERIAL_LOG_TAIL 64
+
+/* What a line said about the kernel that wrote it: from then on it does nothing more. */
+enum serial_end {
+	SERIAL_END_NONE,
+	SERIAL_END_HALT,
+	SERIAL_END_POWER_OFF,
+	SERIAL_END_PANIC, /* and no reset behind it, or a late one */
+};
 
 /* Fixed size, whatever the guest writes. Zero-initialise. */
 struct serial_log {
@@ -20,6 +31,9 @@ struct serial_log {
 	unsigned matched; /* of the panic's mark, so far */
 	size_t panic_len;
 	char panic[SERIAL_LOG_LINE_MAX];
+	char tail[SERIAL_LOG_TAIL]; /* the last characters of the line in progress, a ring */
+	size_t line_len;	    /* of all of it, also of what is not kept */
+	enum serial_end end;
 };
 
 /* serial_log_add() - takes bytes as they come; control bytes become '?', long lines are cut. */

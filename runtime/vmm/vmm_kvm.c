@@ -413,6 +413,10 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 	r->n_exit = m.n_exits;
 	r->end = ends[m.cpus.end];
 	r->detail = m.cpus.detail;
+	if (v->halted && m.cpus.end == VCPUS_END_NONE) {
+		r->end = MAYFLY__VMM_REPORT__END__GUEST_HALTED;
+		return 0;
+	}
 	if (v->asked && m.cpus.end == VCPUS_END_NONE) {
 		r->end = MAYFLY__VMM_REPORT__END__UNKNOWN;
 		return 0;

@@ -78,7 +78,9 @@ static void serial_drain(struct vmm *v)
 
 static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 {
-	if (v->asked) {
+	if (v->halted)
+		r->end = MAYFLY__VMM_REPORT__END__GUEST_HALTED;
+	if (v->asked || v->halted) {
 		guest_serial_drain(&v->serial);
 		return 0;
 	}

@@ -68,19 +68,21 @@ is "$(cat many/* | sort -n | md5sum)" "$(seq "$n" | md5sum)" "each with its cont
 diag "measured: a run with $n files out took $ms ms"
 
 ## Whatever became of the command
+# Long enough for the command to begin; all of it is waiting.
+over=$((3 + 2 * (MAYFLY_TIME_SCALE - 1)))s
 vm --out r:./fails -- sh -c 'echo 1 >r; exit 7'
 is "$rc $(cat fails)" "7 1" "it failed"
 vm --out r:./killed -- sh -c 'echo 1 >r; kill -9 $$'
 is "$rc $(cat killed)" "137 1" "it was killed"
-vm --timeout "$(scaled 5)" --out r:./late -- sh -c 'echo 1 >r; sleep 1000 & sleep 1000'
+vm --timeout "$over" --out r:./late -- sh -c 'echo 1 >r; sleep 1000 & sleep 1000'
 is "$rc $(cat late) $(verdict reason)" "124 1 timeout" "--timeout was over"
 like "$(err)" "timeout: the command was killed after" "and is told"
-vm --timeout "$(scaled 5)" --out r:./deaf -- sh -c 'echo 1 >r; trap "" TERM INT HUP; while :; do sleep 1; done'
+vm --timeout "$over" --out r:./deaf -- sh -c 'echo 1 >r; trap "" TERM INT HUP; while :; do sleep 1; done'
 is "$rc $(cat deaf)" "124 1" "also of a command that takes no signal"
 # Nobody reads its output: the pipe is full.
 mkfifo pipe
 exec 8<>pipe
-timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --timeout "$(scaled 5)" \
+timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --timeout "$over" \
 	--out r:./stuck -- sh -c 'echo 1 >r; cat /dev/zero' >&8 2>"$T/err"
 is "$? $(cat stuck)" "124 1" "also where nobody takes its output"
 exec 8<&-

@@ -16,10 +16,10 @@ import re
 import sys
 
 TABLES = {
-    "tcg": ("vmm-tcg", "fsdev-tcg", "fsdev-tcg-rw", "blk-tcg", "blk-io", "fs", "fs-rw", "qemu"),
+    "tcg": ("vmm-tcg", "fsdev-tcg", "fsdev-tcg-rw", "blk-tcg", "blk-io", "fs", "fs-rw", "qemu", "image", "image-dir"),
     "kvm": ("vmm-kvm", "vcpu-kvm", "fsdev-kvm", "fsdev-kvm-rw", "blk-kvm", "blk-io", "fs", "fs-rw"),
 }
-LOADED = re.compile(r"seccomp\(0x1 .*NEW_LISTENER.*, \{len=.*\) = \d")
+LOADED = re.compile(r"seccomp\(0x1 .*, \{len=.*\) = \d")
 CALL = re.compile(r"(\w+)\((.*?)(?:\) += |\)? <unfinished|<detached|$)")
 
 Row = collections.namedtuple("Row", "table number call conditions test reason")
@@ -38,6 +38,8 @@ def read_rows(name):
 def table_of(text, engine, rw):
     """Which table the thread behind a file has, None if none; rw: "-rw" or ""."""
     name = re.findall(r'PR_SET_NAME \*/, "([^"]*)"', text)
+    if name and name[-1] in ("image", "image-dir"):
+        return name[-1]
     if "fs-device" in name:
         return "fsdev-" + engine + rw
     if "blk-io" in name:

@@ -10,7 +10,7 @@
 /*
  * seccomp_rig_start() - a child that loads the table, sends its listener here, calls act(), then
  * ends with status 0.
- * @listener: set, the caller's
+ * @listener: set, the caller's; -1 for a table that kills
  */
 pid_t seccomp_rig_start(enum seccomp_table t, void (*act)(void), int *listener);
 

@@ -113,6 +113,27 @@ traced 125 -u 0 -- sh -c 'echo c >/proc/sysrq-trigger'
 traced 125 --cpus 2 -u 0 -- sh -c 'echo b >/proc/sysrq-trigger; sleep 5'
 traced 124 --console --timeout "$(scaled 4)s" -- sleep 100
 
+# Images need no machine, so the other engine's run has seen to them.
+if [ "$MAYFLY_ENGINE" = tcg ]; then
+	export XDG_DATA_HOME=$T/data
+	mkdir -p tree/many
+	for i in {1..300}; do echo "$i" >"tree/many/$i"; done
+	ln -s many tree/link
+	head -c 3000000 /dev/urandom >tree/large
+	/usr/bin/python3 -c 'import os; os.setxattr("tree/large", "user.a", b"b")'
+	tar -C tree -czf tree.tar.gz .
+	/usr/bin/python3 "$TEST_DIR/lib/images.py" oci_dir layout
+	/usr/bin/python3 "$TEST_DIR/lib/images.py" docker saved.tar
+	for image in "import --name t tree.tar.gz" "import tree" "import layout" "import saved.tar" "export t out.tar"; do
+		n=$((n + 1))
+		prefixes+=("$T/trace$n")
+		# shellcheck disable=SC2086
+		timeout -k 5 60 strace -ff -qq -X verbose -e 'raw=!prctl,seccomp,execve,execveat' \
+			-o "$T/trace$n" "$MAYFLY" image $image </dev/null >"$T/out" 2>"$T/err"
+		is "$?" 0 "traced: image $image"
+	done
+fi
+
 /usr/bin/python3 "$TEST_DIR/lib/policy_rows.py" "$T/rows" "$MAYFLY_ENGINE" "${prefixes[@]}" >"$T/found" ||
 	fail "the traces can be read"
 is "$(grep '^unused ' "$T/found")" "" "each row is used, or a test makes its call"

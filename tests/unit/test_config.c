@@ -133,7 +133,48 @@ static void test_cpus(void **state)
 	good("--cpus", "1");
 	good("--cpus", "32");
 	assert_int_equal(c.cpus, 32);
-	ALL_BAD("--cpus", "0", "33", "-1", "", "two", "1.5", "4294967297", "1 ");
+	assert_int_equal(c.cpu_permille, 0);
+	good("--cpus", "1.5");
+	assert_int_equal(c.cpus, 2);
+	assert_int_equal(c.cpu_permille, 1500);
+	good("--cpus", "0.05");
+	assert_int_equal(c.cpus, 1);
+	assert_int_equal(c.cpu_permille, 50);
+	good("--cpus", "31.999");
+	assert_int_equal(c.cpus, 32);
+	assert_int_equal(c.cpu_permille, 31999);
+	/* A whole number is one, however it is written. */
+	good("--cpus", "3.000");
+	assert_int_equal(c.cpus, 3);
+	assert_int_equal(c.cpu_permille, 0);
+	ALL_BAD("--cpus", "0", "33", "-1", "", "two", "4294967297", "1 ", "0.049", "32.001", "1.",
+		".5", "1.5555", "1,5", "1e1", "nan", "0x1", "+1", "99999999999999999999.5", "1.5.5");
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	good("--pids", "4");
+	assert_int_equal(c.pids, 4);
+	ALL_BAD("--pids", "3", "0", "-1", "", "4194305", "many");
+	good("--idle-timeout", "1.5s");
+	assert_true(c.idle_timeout_ns == 1500000000ull);
+	ALL_BAD("--idle-timeout", "0", "", "-1s", "soon");
+	good("--output-limit", "1");
+	good("--output-limit", "64M");
+	assert_true(c.output_limit == 64ull << 20);
+	ALL_BAD("--output-limit", "0", "", "-1", "much", "99999999999999999999");
+	good("--disk-limit", "512M");
+	assert_true(c.disk_limit == 512ull << 20);
+	ALL_BAD("--disk-limit", "0", "", "1023K", "513M");
+	assert_int_equal(PARSE("--disk-limit", "64M", "--scratch", "64M", "cmd"), -EINVAL);
+	assert_non_null(strstr(e.text, "--scratch"));
+	/* The order does not matter. */
+	assert_int_equal(PARSE("--disk-limit", "600M", "--memory", "2G", "cmd"), 0);
+	assert_int_equal(PARSE("--force-memory", "cmd"), 0);
+	assert_true(c.force_memory);
+	if (geteuid() != 0)
+		assert_int_equal(PARSE("--no-jail", "--cpus", "0.5", "cmd"), -EINVAL);
 }
 
 static void test_memory(void **state)
@@ -366,6 +407,7 @@ int main(void)
 		T(test_env),	  T(test_share),     T(test_paths),
 		T(test_disks),	  T(test_hostname),  T(test_user),
 		T(test_flags),	  T(test_status_fd), T(test_too_many_shares),
+		T(test_limits),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -132,6 +132,28 @@ static void test_slow_reader(void **state)
 	assert_int_equal(t.calls, 0);
 }
 
+/* --output-limit: the first bytes of both together, exactly; the rest is as good as written. */
+static void test_limit(void **state)
+{
+	(void)state;
+	struct hostio_limit limit = {.left = 10};
+	uint8_t buf[64];
+	out_pipe();
+	t.h.limit = &limit;
+	assert_int_equal(hostio_add(&t.h, t.big, 4), 0);
+	limit.left -= 3; /* the other output's */
+	assert_int_equal(hostio_add(&t.h, t.big + 4, 3), 0);
+	assert_false(limit.over);
+	assert_int_equal(hostio_add(&t.h, t.big + 7, 1), 0);
+	assert_true(limit.over);
+	assert_int_equal(hostio_add(&t.h, t.big + 8, 30), 0);
+	assert_true(hostio_push(&t.h));
+	assert_int_equal(read(t.fd[1], buf, sizeof(buf)), 7);
+	assert_memory_equal(buf, t.big, 7);
+	assert_int_equal(t.h.owed, 38);
+	assert_int_equal(t.h.moved, 38 + 7);
+}
+
 static void test_ring_wraps(void **state)
 {
 	(void)state;
@@ -321,7 +343,7 @@ int main(void)
 		T(test_pipe_out),    T(test_slow_reader),	T(test_ring_wraps),
 		T(test_reader_gone), T(test_pipe_in),		T(test_file),
 		T(test_dev_null),    T(test_dev_full),		T(test_socket),
-		T(test_careful),     T(test_closed_descriptor),
+		T(test_careful),     T(test_closed_descriptor), T(test_limit),
 	};
 	alarm(30);
 	signal(SIGPIPE, SIG_IGN);

@@ -128,6 +128,70 @@ static void test_panic_at_the_limit(void **state)
 	assert_false(s.panicked);
 }
 
+static void test_ends(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum serial_end end;
+	} rows[] = {
+		{"[    1.234567] reboot: System halted\r\n", SERIAL_END_HALT},
+		{"reboot: System halted\n", SERIAL_END_HALT},
+		{"[    1.2][    T1] reboot: Power down\n", SERIAL_END_POWER_OFF},
+		{"[ 1.2] reboot: Power off not available: System halted instead\n",
+		 SERIAL_END_POWER_OFF},
+		{"debian login: [   12.000001] reboot: System halted\n", SERIAL_END_HALT},
+		{"first\n\nreboot: Power down\n", SERIAL_END_POWER_OFF},
+		/* The first one counts. */
+		{"reboot: Power down\nreboot: System halted\n", SERIAL_END_POWER_OFF},
+		/* Not whole lines of the kernel's. */
+		{"[    1.234567] reboot: System halted", SERIAL_END_NONE},
+		{"[ 1.2] reboot: System halted \n", SERIAL_END_NONE},
+		{"it says reboot: System halted\n", SERIAL_END_NONE},
+		{"]reboot: System halted\n", SERIAL_END_NONE},
+		{"xreboot: Power down\n", SERIAL_END_NONE},
+		{"reboot: System\n halted\n", SERIAL_END_NONE},
+		{"[ 1.2] reboot: Restarting system\n", SERIAL_END_NONE},
+		{"System halted\n", SERIAL_END_NONE},
+		{"", SERIAL_END_NONE},
+		/* A panic is an end when there is no reset behind it. */
+		{"Kernel panic - not syncing: x\n", SERIAL_END_NONE},
+		{"Kernel panic - not syncing: x\n---[ end Kernel panic - not syncing: x ]---\n",
+		 SERIAL_END_PANIC},
+		{"Kernel panic - not syncing: x\n[ 1.0] Rebooting in 10 seconds..\n",
+		 SERIAL_END_PANIC},
+		{"Rebooting in 10 seconds..\n", SERIAL_END_NONE},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(&s, 0, sizeof(s));
+		add(rows[i].text);
+		if (s.end != rows[i].end)
+			fail_msg("'%s' is %d", rows[i].text, (int)s.end);
+		/* Byte by byte is the same. */
+		memset(&s, 0, sizeof(s));
+		for (const char *c = rows[i].text; *c; c++)
+			serial_log_add(&s, c, 1);
+		assert_int_equal(s.end, rows[i].end);
+	}
+}
+
+/* Whatever stands before it, however long: only the end of the line counts. */
+static void test_end_behind_anything(void **state)
+{
+	(void)state;
+	char line[1200];
+	for (int fill = 0; fill < 1000; fill += 7) {
+		memset(&s, 0, sizeof(s));
+		snprintf(line, sizeof(line), "%*s[ 1.0] reboot: Power down\n", fill, "");
+		add(line);
+		assert_int_equal(s.end, SERIAL_END_POWER_OFF);
+		memset(&s, 0, sizeof(s));
+		snprintf(line, sizeof(line), "%*sreboot: Power down\n", fill + 1, "");
+		add(line);
+		assert_int_equal(s.end, SERIAL_END_NONE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +201,8 @@ int main(void)
 		cmocka_unit_test_setup(test_control_bytes, setup),
 		cmocka_unit_test_setup(test_long_line, setup),
 		cmocka_unit_test_setup(test_panic, setup),
+		cmocka_unit_test_setup(test_ends, setup),
+		cmocka_unit_test_setup(test_end_behind_anything, setup),
 		cmocka_unit_test_setup(test_panic_at_the_limit, setup),
 	};
 	alarm(30);

@@ -76,6 +76,7 @@ static void test_status(void **state)
 		{MAYFLY__EXIT__KIND__NOT_STARTED, ENOENT, false, VERDICT_NOT_STARTED, 127},
 		{MAYFLY__EXIT__KIND__NOT_STARTED, EACCES, false, VERDICT_NOT_STARTED, 126},
 		{MAYFLY__EXIT__KIND__NOT_STARTED, ENOEXEC, false, VERDICT_NOT_STARTED, 126},
+		{MAYFLY__EXIT__KIND__TIMEOUT, 0, false, VERDICT_TIMEOUT, 124},
 		{(Mayfly__Exit__Kind)77, 3, false, VERDICT_EXIT, 3},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -118,7 +119,9 @@ static void test_own_ends(void **state)
 			want = 3;
 		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED)
 			want = 130;
-		else if (r == VERDICT_TIMEOUT)
+		else if (r == VERDICT_OUTPUT_LIMIT)
+			want = 137;
+		else if (r == VERDICT_TIMEOUT || r == VERDICT_IDLE)
 			want = EXIT_TIMEOUT;
 		else if (r == VERDICT_NOT_STARTED)
 			want = EXIT_NOT_EXECUTABLE;
@@ -146,20 +149,83 @@ static void test_boot_status(void **state)
 		struct verdict boot = run;
 		boot.boot = true;
 		int want = verdict_status(&run);
-		if (r == VERDICT_GUEST_RESET)
+		if (r == VERDICT_GUEST_RESET || r == VERDICT_GUEST_HALT ||
+		    r == VERDICT_GUEST_POWEROFF)
 			want = 0;
 		else if (r == VERDICT_GUEST_PANIC)
 			want = 1;
 		else if (r == VERDICT_TRIPLE_FAULT)
 			want = 2;
 		assert_int_equal(verdict_status(&boot), want);
-		/* Of a run these three are the machine's failure. */
+		/* Of a run these are the machine's failure. */
 		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED)
 			assert_int_equal(verdict_status(&run), EXIT_MAYFLY);
 		json_t *o = written(&boot);
 		assert_int_equal(json_integer_value(json_object_get(o, "status")), want);
 		json_decref(o);
 	}
+}
+
+static void test_console(void **state)
+{
+	(void)state;
+	char long_line[600];
+	char *lines[VERDICT_CONSOLE_LINES + 5];
+	Mayfly__VmmReport rep = MAYFLY__VMM_REPORT__INIT;
+	memset(long_line, 'x', sizeof(long_line) - 1);
+	long_line[sizeof(long_line) - 1] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		lines[i] = i == 1 ? long_line : (char *)(uintptr_t)"a \033[31m\xff\"line";
+	rep.console_tail = lines;
+	rep.n_console_tail = ARRAY_SIZE(lines);
+	rep.panic_line = (char *)(uintptr_t)"Kernel panic - not syncing: \x80";
+	for (unsigned r = VERDICT_EXIT; r < VERDICT_REASONS; r++) {
+		struct verdict v = {.reason = (enum verdict_reason)r, .signal = SIGINT};
+		verdict_take_console(&v, &rep);
+		verdict_take_console(&v, &rep);
+		json_t *o = written(&v);
+		const json_t *list = json_object_get(o, "console");
+		bool has = r == VERDICT_GUEST_PANIC || r == VERDICT_GUEST_RESET ||
+			   r == VERDICT_GUEST_HALT || r == VERDICT_GUEST_POWEROFF ||
+			   r == VERDICT_TRIPLE_FAULT || r == VERDICT_GUEST_FAILED ||
+			   r == VERDICT_ENGINE_FAILED || r == VERDICT_BOOT_TIMEOUT ||
+			   r == VERDICT_OOM;
+		assert_int_equal(list != NULL, has);
+		assert_int_equal(json_object_get(o, "panic") != NULL, has);
+		if (has) {
+			assert_int_equal(json_array_size(list), VERDICT_CONSOLE_LINES);
+			assert_string_equal(json_string_value(json_array_get(list, 0)),
+					    "a ?[31m?\"line");
+			assert_int_equal(json_string_length(json_array_get(list, 1)),
+					 VERDICT_CONSOLE_LINE_MAX - 1);
+		}
+		json_decref(o);
+	}
+}
+
+static void test_oom_process(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	Mayfly__Exit x = exit_of(MAYFLY__EXIT__KIND__SIGNAL, SIGKILL, true, "");
+	x.oom_process = (char *)(uintptr_t)"evil\n\xc3 name that is longer than any of Linux's";
+	verdict_from_exit(&v, &x, MIB512);
+	assert_int_equal(v.reason, VERDICT_OOM);
+	assert_non_null(strstr(v.message, "'evil?? name"));
+	json_t *o = written(&v);
+	assert_non_null(json_object_get(o, "oom_process"));
+	json_decref(o);
+	v = (struct verdict){0};
+	x = exit_of(MAYFLY__EXIT__KIND__CODE, 3, true, "");
+	x.oom_process = (char *)(uintptr_t)"cc1plus";
+	verdict_from_exit(&v, &x, MIB512);
+	assert_int_equal(verdict_status(&v), 3);
+	assert_non_null(strstr(v.message, "killed process 'cc1plus'"));
+	/* Without an OOM the name means nothing. */
+	v = (struct verdict){0};
+	x.oom = false;
+	verdict_from_exit(&v, &x, MIB512);
+	assert_string_equal(v.oom_process, "");
 }
 
 static void test_first_wins(void **state)
@@ -477,6 +543,8 @@ int main(void)
 		cmocka_unit_test(test_exit_of_exec),
 		cmocka_unit_test(test_own_ends),
 		cmocka_unit_test(test_boot_status),
+		cmocka_unit_test(test_console),
+		cmocka_unit_test(test_oom_process),
 		cmocka_unit_test(test_first_wins),
 		cmocka_unit_test(test_oom_messages),
 		cmocka_unit_test(test_json),
