@@ -118,10 +118,6 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 		v->code = x->code;
 		verdict_set(v, VERDICT_NOT_STARTED, "%s", x->text);
 		break;
-	case MAYFLY__EXIT__KIND__TIMEOUT:
-		verdict_set(v, VERDICT_TIMEOUT,
-			    "timeout: the command and all that it started were killed");
-		break;
 	default:
 		v->code = x->code & 0xff;
 		verdict_set(v, VERDICT_EXIT, "%s", "");
