@@ -235,10 +235,7 @@ static void take_exit(struct keep_exec *x, const Mayfly__Exit *m)
 	if (x->exited)
 		return;
 	x->exited = true;
-	if (m->kind == MAYFLY__EXIT__KIND__TIMEOUT)
-		verdict_set(&x->end, VERDICT_TIMEOUT, "timeout: the command was killed");
-	else
-		verdict_from_exit(&x->end, m, x->set->memory);
+	verdict_from_exit(&x->end, m, x->set->memory);
 }
 
 static void lose(struct keep_exec *x, enum verdict_reason reason, const char *why)
