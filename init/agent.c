@@ -258,6 +258,7 @@ static int handle_control(struct agent *a, const Mayfly__Frame *f)
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_SHUTDOWN: a->shutdown = true; return 0;
 	case MAYFLY__FRAME__BODY_STATS_ASK: return send_stats(a);
+	case MAYFLY__FRAME__BODY_SIGNAL: return sessions_signal(&a->sessions, f);
 	case MAYFLY__FRAME__BODY_CLOCK:
 		/* A time that can't be is the host's mistake, not the end of the machine. */
 		if (setup_clock(f->clock, &e) < 0)

@@ -9,6 +9,7 @@
 #include "cli/cmd_exec.h"
 #include "cli/cmd_gc.h"
 #include "cli/cmd_image.h"
+#include "cli/cmd_start.h"
 #include "cli/config.h"
 #include "cli/run.h"
 #include "cli/verdict.h"
@@ -52,6 +53,11 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
+static int start(int argc, char **argv)
+{
+	return cmd_start(argc, argv, start_ns);
+}
+
 static int cmd_boot(int argc, char **argv)
 {
 	struct vm_config c;
@@ -86,6 +92,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a command in a throwaway virtual machine", cmd_run},
+	{"start", "start a machine that stays", start},
 	{"exec", "run a command in a machine that was started", cmd_exec},
 	{"attach", "take over a command that runs in a machine", cmd_attach},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
