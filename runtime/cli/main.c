@@ -9,7 +9,12 @@
 #include "cli/cmd_exec.h"
 #include "cli/cmd_gc.h"
 #include "cli/cmd_image.h"
+#include "cli/cmd_logs.h"
+#include "cli/cmd_ps.h"
 #include "cli/cmd_start.h"
+#include "cli/cmd_stats.h"
+#include "cli/cmd_stop.h"
+#include "cli/cmd_wait.h"
 #include "cli/config.h"
 #include "cli/run.h"
 #include "cli/verdict.h"
@@ -95,6 +100,16 @@ static const struct {
 	{"start", "start a machine that stays", start},
 	{"exec", "run a command in a machine that was started", cmd_exec},
 	{"attach", "take over a command that runs in a machine", cmd_attach},
+	{"ps", "list machines", cmd_ps},
+	{"logs", "show what a machine or a command in it said", cmd_logs},
+	{"stop", "end a machine in good order", cmd_stop},
+	{"kill", "end a machine at once", cmd_kill},
+	{"wait", "wait until a machine or a command in it has ended", cmd_wait},
+	{"rm", "forget a machine that has ended", cmd_rm},
+	{"pause", "stop a machine's CPUs", cmd_pause},
+	{"resume", "let them go on", cmd_resume},
+	{"inspect", "print all that is known of a machine", cmd_inspect},
+	{"stats", "show what machines use", cmd_stats},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
 	{"cp", "copy files between the host and a machine", cmd_cp},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
