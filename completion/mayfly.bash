@@ -5,9 +5,10 @@
 # The words of a subcommand that are followed by a value.
 _mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
 	--share --disk --scratch --out --view --hide --rootfs --image --entrypoint --kernel --init
-	--hostname --user -u --jail --uid-range --status-fd'
+	--hostname --user -u --jail --uid-range --status-fd --pids --disk-limit --output-limit
+	--idle-timeout --config'
 _mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
-	--disk --protocol --jail --uid-range --status-fd'
+	--disk --protocol --jail --uid-range --status-fd --config'
 _mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
 	--uid-range'
 
@@ -39,12 +40,13 @@ _mayfly_files() {
 _mayfly_value() {
 	case $1 in
 	--engine) COMPREPLY=($(compgen -W 'auto tcg kvm' -- "$cur")) ;;
-	--cpus) COMPREPLY=($(compgen -W '1 2 4 8 16 32' -- "$cur")) ;;
+	--cpus) COMPREPLY=($(compgen -W '0.5 1 2 4 8 16 32' -- "$cur")) ;;
 	--memory | -m) COMPREPLY=($(compgen -W '256M 512M 1G 2G 4G' -- "$cur")) ;;
-	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
+	--timeout | -t | --boot-timeout | --idle-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
 	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
 	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-	--share | --disk | --hide | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
+	--share | --disk | --hide | --kernel | -k | --init | --initrd | -i | --config) _mayfly_files -f ;;
+	--output-limit | --disk-limit) COMPREPLY=($(compgen -W '1M 16M 256M' -- "$cur")) ;;
 	--scratch) COMPREPLY=($(compgen -W '1G 10G 100G' -- "$cur")) ;;
 	--rootfs | --workdir | -w) _mayfly_files -d ;;
 	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
@@ -62,7 +64,7 @@ _mayfly_value() {
 
 _mayfly_run() {
 	local at options before=$prev
-	options="${_mayfly_run_valued} --no-cwd --console --no-jail --timings --trace-exits --verbose -v
+	options="${_mayfly_run_valued} --no-cwd --force-memory --console --no-jail --timings --trace-exits --verbose -v
 		--help -h --"
 	at=$(_mayfly_run_command)
 	if [[ $at ]]; then
@@ -92,7 +94,7 @@ _mayfly_boot() {
 	if [[ " ${_mayfly_boot_valued//[[:space:]]/ } " == *" $before "* ]]; then
 		_mayfly_value "$before" && return
 	fi
-	COMPREPLY=($(compgen -W "${_mayfly_boot_valued} --no-jail --trace-exits --timings --verbose -v
+	COMPREPLY=($(compgen -W "${_mayfly_boot_valued} --force-memory --no-jail --trace-exits --timings --verbose -v
 		--help -h" -- "$cur"))
 }
 
