@@ -270,6 +270,8 @@ soak: deps
 bench: all
 	@tests/bench/bench
 	@[ "$$(id -u)" -ne 0 ] || tests/bench/jails
+	@! command -v fio >/dev/null || tests/bench/disks
+	@[ "$$(id -u)" -ne 0 ] || [ ! -x /usr/lib/qemu/virtiofsd ] || tests/bench/shares --files 5000
 
 rig: all $(BUILD)/rig/vmlinux
 	@tests/rig/shell

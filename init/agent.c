@@ -2,11 +2,18 @@
 // agent.c - control connection, command listener, reaping
 #include "agent.h"
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/log.h"
+#include "entropy.h"
+#include "guest_stats.h"
 #include "mounts.h"
-#include "session.h"
+#include "power.h"
+#include "sessions.h"
 #include "setup.h"
+#include "spawn.h"
+#include "spawn_cgroup.h"
 
 #include <errno.h>
 #include <linux/vm_sockets.h>
@@ -20,7 +27,6 @@
 #define CONTROL_TIMEOUT_NS 20000000000ull
 #define GOODBYE_MS 1000
 #define CONNECT_MS 10000
-#define TICK_MS 500
 /* The host answers as many questions in all. */
 #define CLOCK_TRIES 8
 #define CLOCK_SOON_NS 4000000ull
@@ -31,11 +37,12 @@ struct agent {
 	struct evsource control_src;
 	struct evsource listener;
 	struct evsource signals;
+	struct evsource initctl;
+	bool shutdown; /* the machine is to end, because of */
+	Mayfly__Goodbye__Why why;
 	bool said_hello;
-	bool shutdown;
 	bool host_gone;
-	unsigned n_sessions;
-	LIST_HEAD(, session) sessions;
+	struct sessions sessions;
 };
 
 static int vsock_socket(void)
@@ -186,32 +193,93 @@ static int setup_machine(struct agent *a, struct err *e)
 	if (ret == 0)
 		ret = setup_late(f->setup, e);
 	if (ret == 0) {
-		spawn_cgroup_enable();
-		ret = set_clock(a, e);
+		int limited = spawn_cgroup_enable(f->setup->pids_max);
+		if (limited < 0)
+			ret = err_set(e, EOPNOTSUPP,
+				      "this kernel can't limit the number of processes (--pids): it "
+				      "needs CONFIG_CGROUP_PIDS");
 	}
+	if (ret == 0)
+		ret = entropy_ready(e);
+	if (ret == 0)
+		ret = set_clock(a, e);
 	mayfly__frame__free_unpacked(f, NULL);
 	return ret;
+}
+
+static void stop_if_over(struct agent *a)
+{
+	a->loop.stop = a->shutdown || a->host_gone;
+}
+
+/* The host is to take what we say of sessions: who doesn't for so long is gone. */
+static void control_flush(struct agent *a, int ret)
+{
+	if (ret == 0)
+		ret = frame_flush(&a->control);
+	if (ret < 0)
+		a->host_gone = true;
+	else if (a->control_src.fn)
+		evloop_mod(&a->loop, &a->control_src, EPOLLIN | (ret > 0 ? EPOLLOUT : 0));
+	stop_if_over(a);
+}
+
+static void on_session(void *arg, const struct session *s, Mayfly__SessionEvent__Kind kind)
+{
+	struct agent *a = arg;
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__SessionEvent m = MAYFLY__SESSION_EVENT__INIT;
+	Mayfly__Exit exit = s->exit;
+	m.kind = kind;
+	m.session = s->id;
+	if (kind == MAYFLY__SESSION_EVENT__KIND__STARTED)
+		m.pid = (uint32_t)s->started_pid;
+	if (kind == MAYFLY__SESSION_EVENT__KIND__ENDED)
+		m.exit = &exit;
+	f.body_case = MAYFLY__FRAME__BODY_SESSION_EVENT;
+	f.session_event = &m;
+	control_flush(a, frame_send(&a->control, &f));
+}
+
+static int send_stats(struct agent *a)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__GuestStats m = MAYFLY__GUEST_STATS__INIT;
+	guest_stats(&m, mounts_memory_fd());
+	m.sessions = sessions_running(&a->sessions);
+	f.body_case = MAYFLY__FRAME__BODY_GUEST_STATS;
+	f.guest_stats = &m;
+	return frame_send(&a->control, &f);
+}
+
+static int handle_control(struct agent *a, const Mayfly__Frame *f)
+{
+	struct err e = {0};
+	switch (f->body_case) {
+	case MAYFLY__FRAME__BODY_SHUTDOWN: a->shutdown = true; return 0;
+	case MAYFLY__FRAME__BODY_STATS_ASK: return send_stats(a);
+	case MAYFLY__FRAME__BODY_CLOCK:
+		/* A time that can't be is the host's mistake, not the end of the machine. */
+		if (setup_clock(f->clock, &e) < 0)
+			log_warn("%s", e.text);
+		return 0;
+	default: return -EPROTO;
+	}
 }
 
 static void on_control(struct evsource *src, uint32_t events)
 {
 	struct agent *a = src->arg;
-	(void)events;
-	int ret = frame_fill(&a->control);
-	while (ret >= 0) {
+	int ret = events & ~(uint32_t)EPOLLOUT ? frame_fill(&a->control) : 0;
+	while (ret >= 0 && !a->shutdown) {
 		Mayfly__Frame *f = NULL;
 		ret = frame_next(&a->control, &f);
 		if (ret <= 0)
 			break;
-		if (f->body_case == MAYFLY__FRAME__BODY_SHUTDOWN)
-			a->shutdown = true;
-		else
-			ret = -EPROTO;
+		ret = handle_control(a, f);
 		mayfly__frame__free_unpacked(f, NULL);
 	}
-	if (ret < 0)
-		a->host_gone = true;
-	a->loop.stop = a->shutdown || a->host_gone;
+	control_flush(a, MIN(ret, 0));
 }
 
 static void on_listener(struct evsource *src, uint32_t events)
@@ -223,15 +291,8 @@ static void on_listener(struct evsource *src, uint32_t events)
 	int fd = accept4(src->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
-	struct session *s = NULL;
-	if (peer.svm_cid == VMADDR_CID_HOST && a->n_sessions < SESSION_MAX)
-		s = session_new(&a->loop, fd);
-	if (!s) {
+	if (peer.svm_cid != VMADDR_CID_HOST || sessions_accept(&a->sessions, fd) < 0)
 		close(fd);
-		return;
-	}
-	LIST_INSERT_HEAD(&a->sessions, s, link);
-	a->n_sessions++;
 }
 
 static int listen_commands(struct agent *a, struct err *e)
@@ -254,14 +315,8 @@ static void reap_all(struct agent *a)
 	struct rusage ru;
 	int status;
 	pid_t pid;
-	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
-		struct session *s;
-		LIST_FOREACH(s, &a->sessions, link)
-			if (s->pid == pid) {
-				session_reaped(s, status, &ru);
-				break;
-			}
-	}
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0)
+		sessions_reaped(&a->sessions, pid, status, &ru);
 }
 
 static void on_signal(struct evsource *src, uint32_t events)
@@ -270,8 +325,22 @@ static void on_signal(struct evsource *src, uint32_t events)
 	struct signalfd_siginfo si;
 	(void)events;
 	while (read(src->fd, &si, sizeof(si)) == sizeof(si))
-		;
+		if (!a->shutdown && power_signal_why((int)si.ssi_signo, &a->why))
+			a->shutdown = true;
 	reap_all(a);
+	stop_if_over(a);
+}
+
+static void on_initctl(struct evsource *src, uint32_t events)
+{
+	struct agent *a = src->arg;
+	char request[POWER_REQUEST_SIZE];
+	(void)events;
+	/* Writes of this size don't mix; what has another one is nobody's request. */
+	ssize_t n = read(src->fd, request, sizeof(request));
+	if (n > 0 && !a->shutdown && power_request_why(request, (size_t)n, &a->why))
+		a->shutdown = true;
+	stop_if_over(a);
 }
 
 static int watch_signals(struct agent *a)
@@ -281,9 +350,21 @@ static int watch_signals(struct agent *a)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	sigemptyset(&all);
 	sigaddset(&all, SIGCHLD);
+	power_signals(&all);
 	a->signals = (struct evsource){
 		.fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = a};
 	return a->signals.fd < 0 ? -errno : evloop_add(&a->loop, &a->signals, EPOLLIN);
+}
+
+/* A share may stand where it would be: signals and reboot(2) work all the same. */
+static void watch_initctl(struct agent *a)
+{
+	a->initctl = (struct evsource){.fd = power_fifo(), .fn = on_initctl, .arg = a};
+	int ret = a->initctl.fd;
+	if (ret >= 0)
+		ret = evloop_add(&a->loop, &a->initctl, EPOLLIN);
+	if (ret < 0)
+		log_info("no initctl for poweroff(8): %s", strerror(-ret));
 }
 
 static int send_ready(struct agent *a, uint64_t init_ns, uint64_t hello_ns)
@@ -299,36 +380,18 @@ static int send_ready(struct agent *a, uint64_t init_ns, uint64_t hello_ns)
 	return ret < 0 ? ret : frame_flush(&a->control);
 }
 
-static void sessions_sweep(struct agent *a)
-{
-	struct session *s = LIST_FIRST(&a->sessions);
-	while (s) {
-		struct session *next = LIST_NEXT(s, link);
-		session_tick(s);
-		if (s->state == SESSION_OVER) {
-			LIST_REMOVE(s, link);
-			a->n_sessions--;
-			session_free(s);
-		}
-		s = next;
-	}
-}
-
 static void serve(struct agent *a)
 {
-	while (!a->loop.stop) {
-		/* Ticks only matter while a command is being cleaned up. */
-		int wait_ms = a->n_sessions > 0 ? TICK_MS : -1;
-		if (evloop_once(&a->loop, wait_ms) < 0)
+	while (!a->loop.stop)
+		if (evloop_once(&a->loop, sessions_sweep(&a->sessions)) < 0)
 			break;
-		sessions_sweep(a);
-	}
 }
 
 static int say_goodbye(struct agent *a)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__Goodbye bye = MAYFLY__GOODBYE__INIT;
+	bye.why = a->why;
 	f.body_case = MAYFLY__FRAME__BODY_GOODBYE;
 	f.goodbye = &bye;
 	int ret = frame_send(&a->control, &f);
@@ -344,6 +407,10 @@ static int say_goodbye(struct agent *a)
 int agent_run(uint64_t init_ns, struct err *e)
 {
 	struct agent a = {.control.fd = -1};
+	a.sessions.loop = &a.loop;
+	a.sessions.event = on_session;
+	a.sessions.event_arg = &a;
+	spawn_raise_limits();
 	int ret = evloop_init(&a.loop);
 	if (ret == 0)
 		ret = watch_signals(&a);
@@ -373,6 +440,7 @@ int agent_run(uint64_t init_ns, struct err *e)
 		ret = send_ready(&a, init_ns, hello_ns);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't tell the host that the machine is ready");
+	watch_initctl(&a);
 	/* Children may have come and gone before. */
 	reap_all(&a);
 	serve(&a);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,8 +73,15 @@ static const struct {
 } dev_links[] = {
 	{"/proc/self/fd", "/dev/fd"},	    {"/proc/self/fd/0", "/dev/stdin"},
 	{"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"},
-	{"pts/ptmx", "/dev/ptmx"},
+	{"pts/ptmx", "/dev/ptmx"},	    {"/run/initctl", "/dev/initctl"},
 };
+
+static int memory_fd = -1;
+
+int mounts_memory_fd(void)
+{
+	return memory_fd;
+}
 
 static int do_mount(const struct mount_row *m, struct err *e)
 {
@@ -282,7 +290,7 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 	return ret;
 }
 
-static int mount_memory_dirs(int memory_fd, int rw_fd, struct err *e)
+static int mount_memory_dirs(int rw_fd, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(memory_dirs); i++) {
 		const char *target = memory_dirs[i].target;
@@ -355,10 +363,39 @@ static int make_writable(const Mayfly__Setup *setup, struct err *e)
 	return 0;
 }
 
+/*
+ * A home that is its user's already is left alone: to change it overlayfs would copy it, and where
+ * the host's user may not read it, as /root of a tree that is root's, that fails.
+ */
+static int give_home(const Mayfly__Setup *setup, struct err *e)
+{
+	struct stat st;
+	if (setup->home[0] != '/' || mounts_mkdir_p(setup->home) < 0)
+		return 0;
+	if (stat(setup->home, &st) == 0 && st.st_uid == setup->uid && st.st_gid == setup->gid)
+		return 0;
+	if (chown(setup->home, setup->uid, setup->gid) < 0)
+		return err_errno(e, errno, "can't give '%s' to its user", setup->home);
+	return 0;
+}
+
+/* It was mounted before the host had said how large it may become. */
+static int limit_changes(uint64_t max, struct err *e)
+{
+	char data[32];
+	struct mount_row rw = {NULL, "/rw", "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, data};
+	if (max == 0)
+		return 0;
+	snprintf(data, sizeof(data), "size=%" PRIu64, max);
+	return do_mount(&rw, e);
+}
+
 int mounts_build(const Mayfly__Setup *setup, struct err *e)
 {
-	AUTO_CLOSE int memory_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int ret = mount_disks(setup, e);
+	memory_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret = limit_changes(setup->changes_max, e);
+	if (ret == 0)
+		ret = mount_disks(setup, e);
 	if (ret == 0)
 		ret = mount_root(setup, e);
 	if (ret == 0)
@@ -375,10 +412,9 @@ int mounts_build(const Mayfly__Setup *setup, struct err *e)
 	if (ret == 0)
 		ret = read_ahead(fs_fd, e);
 	if (ret == 0)
-		ret = mount_memory_dirs(memory_fd, rw_fd, e);
-	if (ret == 0 && setup->home[0] == '/' && mounts_mkdir_p(setup->home) == 0 &&
-	    chown(setup->home, setup->uid, setup->gid) < 0)
-		ret = err_errno(e, errno, "can't give '%s' to its user", setup->home);
+		ret = mount_memory_dirs(rw_fd, e);
+	if (ret == 0)
+		ret = give_home(setup, e);
 	for (size_t i = 0; ret == 0 && i < setup->n_view; i++)
 		ret = mount_view(setup->view[i], fs_fd, rw_fd, (unsigned)i + 1, e);
 	return ret;

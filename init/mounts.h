@@ -15,6 +15,9 @@ int mounts_early(struct err *e);
  */
 int mounts_build(const Mayfly__Setup *setup, struct err *e);
 
+/* mounts_memory_fd() - the tmpfs that takes changes, for fstatfs(); -1 before mounts_build(). */
+int mounts_memory_fd(void);
+
 /* mounts_mkdir_p() - makes a directory and its parents with mode 0755; 0 or -errno. */
 int mounts_mkdir_p(const char *path);
 

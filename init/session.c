@@ -1,47 +1,103 @@
 // SPDX-License-Identifier: Apache-2.0
-// session.c - one command connection: from its words to its exit status
+// session.c - the life of one command: from its words to its exit status
+//
+// Theory of operation: a session has at most one connection. Without keep both end together. With
+// keep a session that loses its connection goes on; what its outputs said and nobody credited waits
+// in two rings (held.c), and whoever attaches gets that first. A session is over when its Exit was
+// sent, all output credited and the connection closed, or when nobody has come for it in time.
 #include "session.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "fetch.h"
-#include "session_words.h"
+#include "pty.h"
+#include "session_conn.h"
+#include "session_start.h"
+#include "spawn_cgroup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
-/* After the command and all it started are dead, its pipes end at once; this is the backstop. */
+/* What still has an output open when its command is over is waited for so long, */
 #define DRAIN_NS 2000000000ull
+/* and with keep so long after it last said something. */
+#define QUIET_NS 300000000ull
+/* A process that doesn't die of SIGKILL hangs in the kernel. */
+#define KILLED_NS 2000000000ull
+/* A session that has ended waits so long for somebody to attach. */
+#define LINGER_NS 10000000000ull
 
-static void update(struct session *s);
+static struct frame_conn *frames(struct session *s)
+{
+	return s->conn ? &s->conn->conn : NULL;
+}
+
+static void tell(struct session *s, Mayfly__SessionEvent__Kind kind)
+{
+	if (s->keep && s->event)
+		s->event(s->event_arg, s, kind);
+}
+
+static void tell_ended(struct session *s)
+{
+	if (s->told_ended)
+		return;
+	s->told_ended = true;
+	tell(s, MAYFLY__SESSION_EVENT__KIND__ENDED);
+}
 
 static void session_over(struct session *s)
 {
+	struct session_conn *c = s->conn;
+	if (s->state > SESSION_WORDS && s->state < SESSION_OVER)
+		tell_ended(s);
 	s->state = SESSION_OVER;
-	evloop_del(s->loop, &s->sock);
-	close_fd(&s->sock.fd);
-	s->conn.fd = -1;
+	s->conn = NULL;
+	if (c) {
+		c->session = NULL;
+		session_conn_end(c);
+	}
+}
+
+/* A connection that takes no frame any more: with keep only it is over. */
+static void conn_failed(struct session *s)
+{
+	if (s->conn)
+		session_conn_end(s->conn);
 }
 
 static void send_exit(struct session *s)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
-	s->exit.monotonic_ns = io_now_ns();
-	s->exit.text = s->exit_text;
 	f.body_case = MAYFLY__FRAME__BODY_EXIT;
 	f.exit = &s->exit;
+	s->exit_sent = true;
+	if (frame_send(frames(s), &f) < 0)
+		conn_failed(s);
+	else
+		tell_ended(s);
+}
+
+/* Nothing more comes of the command. */
+static void finish(struct session *s)
+{
 	s->state = SESSION_EXITED;
-	stream_close(&s->in.src, s->loop);
-	for (int i = 0; i < 2; i++)
+	s->exit.monotonic_ns = io_now_ns();
+	s->exit.text = s->exit_text;
+	s->exit.oom_process = s->oom_name;
+	stream_in_close(&s->in, s->loop);
+	for (int i = 0; i < 2; i++) {
 		stream_close(&s->out[i].src, s->loop);
-	if (frame_send(&s->conn, &f) < 0)
-		session_over(s);
+		s->exit.cut |= s->out[i].was_cut;
+	}
+	close_fd(&s->slave);
+	close_fd(&s->cgroup_fd);
+	if (!s->conn && !s->linger_ns)
+		s->linger_ns = io_now_ns() + LINGER_NS;
 }
 
 static void not_started(struct session *s, int code, const struct err *e)
@@ -50,150 +106,86 @@ static void not_started(struct session *s, int code, const struct err *e)
 	s->exit.code = -code;
 	snprintf(s->exit_text, sizeof(s->exit_text), "%s", e->text);
 	s->pid = 0;
-	send_exit(s);
+	for (int i = 0; i < 2; i++)
+		stream_out_stop(&s->out[i], s->loop);
+	finish(s);
 }
 
 static void on_pipe(struct evsource *src, uint32_t events)
 {
 	struct session *s = src->arg;
-	int ret = 0;
+	int ret;
 	if (s->state == SESSION_OVER)
 		return;
-	if (src == &s->in.src) {
-		/* Error without room to write: nobody reads it any more. */
-		if ((events & EPOLLERR) && s->in.len == 0) {
-			stream_close(src, s->loop);
-			ret = frame_send_closed(&s->conn, MAYFLY__STREAM__STDIN);
-		} else {
-			ret = stream_in_push(&s->in, s->loop, &s->conn);
-		}
-	} else {
+	if (src != &s->in.src) {
 		ret = stream_out_pull(src == &s->out[0].src ? &s->out[0] : &s->out[1], s->loop,
-				      &s->conn);
+				      frames(s));
+	} else if ((events & EPOLLERR) && s->in.len == 0) {
+		/* Error without room to write: nobody reads it any more. */
+		stream_in_close(&s->in, s->loop);
+		ret = s->conn ? frame_send_closed(frames(s), MAYFLY__STREAM__STDIN) : 0;
+	} else {
+		ret = stream_in_push(&s->in, s->loop, frames(s));
 	}
 	if (ret < 0)
-		session_over(s);
-	else
-		update(s);
+		conn_failed(s);
+	session_update(s);
+}
+
+static void started(struct session *s)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecStarted st = MAYFLY__EXEC_STARTED__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_STARTED;
+	f.exec_started = &st;
+	st.pid = (uint32_t)s->started_pid;
+	st.monotonic_ns = io_now_ns();
+	s->state = SESSION_RUNNING;
+	tell(s, MAYFLY__SESSION_EVENT__KIND__STARTED);
+	/* Who has attached before knows that it is started. */
+	if (!s->told_started && s->conn && frame_send(frames(s), &f) < 0)
+		conn_failed(s);
+	s->told_started = true;
 }
 
 static void on_status(struct evsource *src, uint32_t events)
 {
 	struct session *s = src->arg;
-	struct err e;
-	Mayfly__Frame f = MAYFLY__FRAME__INIT;
-	Mayfly__ExecStarted st = MAYFLY__EXEC_STARTED__INIT;
+	struct err e = {0};
 	(void)events;
-	if (s->state == SESSION_OVER)
+	if (s->state != SESSION_STARTING)
 		return;
 	int ret = spawn_result(src->fd, &s->req, &e);
 	if (ret == -EAGAIN)
 		return;
-	evloop_del(s->loop, src);
-	close_fd(&src->fd);
-	if (ret < 0) {
-		not_started(s, ret, &e);
-	} else {
-		f.body_case = MAYFLY__FRAME__BODY_EXEC_STARTED;
-		f.exec_started = &st;
-		st.pid = (uint32_t)s->pid;
-		st.monotonic_ns = io_now_ns();
-		if (s->state == SESSION_STARTING)
-			s->state = SESSION_RUNNING;
-		if (frame_send(&s->conn, &f) < 0)
-			session_over(s);
-	}
-	update(s);
-}
-
-static int watch_pipes(struct session *s, const int ends[3])
-{
-	int ret = 0;
-	s->in.src = (struct evsource){.fd = ends[0], .fn = on_pipe, .arg = s};
-	s->out[0].src = (struct evsource){.fd = ends[1], .fn = on_pipe, .arg = s};
-	s->out[1].src = (struct evsource){.fd = ends[2], .fn = on_pipe, .arg = s};
-	ret = evloop_add(s->loop, &s->in.src, 0);
-	for (int i = 0; ret == 0 && i < 2; i++)
-		ret = evloop_add(s->loop, &s->out[i].src, EPOLLIN);
-	return ret;
-}
-
-/* Three pipes: ours is the write end of the first and the read end of the others. */
-static int make_pipes(int ours[3], int theirs[3])
-{
-	for (int i = 0; i < 3; i++) {
-		int p[2];
-		if (pipe2(p, O_CLOEXEC) < 0)
-			return -errno;
-		ours[i] = i == 0 ? p[1] : p[0];
-		theirs[i] = i == 0 ? p[0] : p[1];
-		int ret = io_set_nonblock(ours[i], 1);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-static int start_command(struct session *s, struct err *e)
-{
-	int ours[3] = {-1, -1, -1};
-	int theirs[3] = {-1, -1, -1};
-	int ret = make_pipes(ours, theirs);
-	if (ret == 0) {
-		ret = watch_pipes(s, ours);
-	} else {
-		err_errno(e, -ret, "can't make pipes");
-		for (int i = 0; i < 3; i++)
-			close_fd(&ours[i]);
-	}
-	if (ret == 0) {
-		memcpy(s->req.stdio, theirs, sizeof(theirs));
-		s->cgroup_fd = spawn_cgroup_make(s->id);
-		s->req.cgroup_fd = s->cgroup_fd;
-		s->pid = spawn_start(&s->req, &s->status.fd, e);
-		ret = s->pid < 0 ? (int)s->pid : 0;
-	}
-	for (int i = 0; i < 3; i++)
-		close_fd(&theirs[i]);
+	stream_close(src, s->loop);
 	if (ret < 0)
-		return ret;
-	s->status.fn = on_status;
-	s->status.arg = s;
-	s->state = SESSION_STARTING;
-	for (int n = 1; n <= 64; n++)
-		if (s->early_signals & 1ull << (n - 1))
-			kill(s->pid, n);
-	return evloop_add(s->loop, &s->status, EPOLLIN);
-}
-
-static int exec_start(struct session *s, const Mayfly__ExecStart *m)
-{
-	if (s->state != SESSION_WORDS || s->req.cwd)
-		return -EPROTO;
-	s->id = m->session;
-	s->req.uid = m->uid;
-	s->req.gid = m->gid;
-	s->req.n_groups = m->n_group;
-	for (size_t i = 0; i < m->n_group; i++)
-		s->groups[i] = m->group[i];
-	s->req.groups = s->groups;
-	s->req.cwd = strdup(m->cwd[0] ? m->cwd : "/");
-	return s->req.cwd ? 0 : -ENOMEM;
+		not_started(s, ret, &e);
+	else
+		started(s);
+	session_forget_words(s);
+	session_update(s);
 }
 
 static int exec_run(struct session *s)
 {
 	struct err e = {0};
-	if (s->state != SESSION_WORDS || !s->req.cwd)
+	if (s->state != SESSION_WORDS)
 		return -EPROTO;
 	s->req.argv = words_vector(&s->argv);
 	s->req.env = words_vector(&s->env);
 	if (!s->req.argv || !s->req.env || s->argv.count == 0)
 		return -EPROTO;
-	int ret = start_command(s, &e);
-	if (ret < 0)
+	int ret = session_fork(s, on_pipe, &e);
+	if (ret < 0) {
 		not_started(s, ret, &e);
-	return 0;
+		session_forget_words(s);
+		return 0;
+	}
+	s->state = SESSION_STARTING;
+	s->status.fn = on_status;
+	s->status.arg = s;
+	return evloop_add(s->loop, &s->status, EPOLLIN);
 }
 
 static int take_signal(struct session *s, uint32_t number)
@@ -202,6 +194,8 @@ static int take_signal(struct session *s, uint32_t number)
 		return -EPROTO;
 	if (s->state == SESSION_WORDS)
 		s->early_signals |= 1ull << (number - 1);
+	else if (s->pid > 0 && s->tty)
+		pty_signal(s->out[0].src.fd, s->pid, (int)number);
 	/* To the whole group, as a terminal would: a shell and what it runs. */
 	else if (s->pid > 0 && kill(-s->pid, (int)number) < 0)
 		/* Just forked: it has no group of its own yet. */
@@ -209,203 +203,332 @@ static int take_signal(struct session *s, uint32_t number)
 	return 0;
 }
 
+static int take_data(struct session *s, const Mayfly__Data *d)
+{
+	if (d->stream != MAYFLY__STREAM__STDIN || s->state == SESSION_WORDS)
+		return -EPROTO;
+	if (d->data.len > 0) {
+		uint8_t last = d->data.data[d->data.len - 1];
+		s->line_begun = last != '\n' && last != '\r';
+	}
+	int ret = stream_in_add(&s->in, d->data.data, d->data.len);
+	return ret < 0 ? ret : stream_in_push(&s->in, s->loop, frames(s));
+}
+
+static int take_eof(struct session *s, Mayfly__Stream id)
+{
+	uint8_t typed[PTY_EOF_MAX];
+	int ret = 0;
+	if (id != MAYFLY__STREAM__STDIN || s->state == SESSION_WORDS)
+		return -EPROTO;
+	if (s->in.eof)
+		return 0;
+	if (s->tty && s->in.src.fd >= 0)
+		ret = stream_in_type(&s->in, typed, pty_eof(s->in.src.fd, s->line_begun, typed));
+	s->in.eof = true;
+	return ret < 0 ? ret : stream_in_push(&s->in, s->loop, frames(s));
+}
+
+static struct stream_out *output(struct session *s, Mayfly__Stream id)
+{
+	if (id == MAYFLY__STREAM__STDOUT)
+		return &s->out[0];
+	return id == MAYFLY__STREAM__STDERR ? &s->out[1] : NULL;
+}
+
 static int take_credit(struct session *s, const Mayfly__Credit *c)
 {
-	if (c->stream != MAYFLY__STREAM__STDOUT && c->stream != MAYFLY__STREAM__STDERR)
-		return -EPROTO;
-	struct stream_out *o = &s->out[c->stream == MAYFLY__STREAM__STDERR];
-	if (c->bytes > PROTO_WINDOW || o->credit + c->bytes > PROTO_WINDOW)
-		return -EPROTO;
-	o->credit += c->bytes;
-	return stream_out_pull(o, s->loop, &s->conn);
+	struct stream_out *o = output(s, c->stream);
+	int ret = o ? stream_out_credit(o, c->bytes) : -EPROTO;
+	return ret < 0 ? ret : stream_out_pull(o, s->loop, frames(s));
 }
 
 static int take_closed(struct session *s, Mayfly__Stream id)
 {
-	if (id != MAYFLY__STREAM__STDOUT && id != MAYFLY__STREAM__STDERR)
+	struct stream_out *o = output(s, id);
+	if (!o)
 		return -EPROTO;
-	stream_close(&s->out[id == MAYFLY__STREAM__STDERR].src, s->loop);
+	stream_out_stop(o, s->loop);
+	/* Nobody sees this terminal any more: the kernel hangs up on what runs on it. */
+	if (s->tty && o == &s->out[0]) {
+		stream_in_close(&s->in, s->loop);
+		close_fd(&s->slave);
+	}
 	return 0;
 }
 
-static int start_fetch(struct session *s, const Mayfly__Fetch *m)
+static int take_size(struct session *s, const Mayfly__WindowSize *size)
 {
-	if (s->state != SESSION_WORDS || s->req.cwd || fetch_check(m) < 0)
+	if (!s->tty || !pty_size_ok(size))
 		return -EPROTO;
-	pid_t pid = fetch_spawn(&s->conn, m);
-	if (pid < 0)
-		return pid;
-	s->pid = pid;
-	s->fetching = true;
-	s->state = SESSION_FETCHING;
+	s->size.rows = size->rows;
+	s->size.columns = size->columns;
+	pty_resize(s->out[0].src.fd, size);
 	return 0;
 }
 
-static int handle(struct session *s, const Mayfly__Frame *f)
+int session_frame(struct session *s, const Mayfly__Frame *f)
 {
-	int ret;
-	/* The host has nothing more to say then. */
-	if (s->state == SESSION_FETCHING)
-		return -EPROTO;
 	switch (f->body_case) {
-	case MAYFLY__FRAME__BODY_HELLO: return 0;
-	case MAYFLY__FRAME__BODY_FETCH: return start_fetch(s, f->fetch);
-	case MAYFLY__FRAME__BODY_EXEC_START: return exec_start(s, f->exec_start);
 	case MAYFLY__FRAME__BODY_EXEC_WORDS:
 		if (s->state != SESSION_WORDS)
 			return -EPROTO;
 		return words_add(f->exec_words->env ? &s->env : &s->argv, f->exec_words->data.data,
 				 f->exec_words->data.len);
 	case MAYFLY__FRAME__BODY_EXEC_RUN: return exec_run(s);
-	case MAYFLY__FRAME__BODY_DATA:
-		if (f->data->stream != MAYFLY__STREAM__STDIN || s->state == SESSION_WORDS)
-			return -EPROTO;
-		ret = stream_in_add(&s->in, f->data->data.data, f->data->data.len);
-		return ret < 0 ? ret : stream_in_push(&s->in, s->loop, &s->conn);
-	case MAYFLY__FRAME__BODY_EOF:
-		if (f->eof->stream != MAYFLY__STREAM__STDIN)
-			return -EPROTO;
-		s->in.eof = true;
-		return stream_in_push(&s->in, s->loop, &s->conn);
+	case MAYFLY__FRAME__BODY_DATA: return take_data(s, f->data);
+	case MAYFLY__FRAME__BODY_EOF: return take_eof(s, f->eof->stream);
 	case MAYFLY__FRAME__BODY_CREDIT: return take_credit(s, f->credit);
 	case MAYFLY__FRAME__BODY_STREAM_CLOSED: return take_closed(s, f->stream_closed->stream);
 	case MAYFLY__FRAME__BODY_SIGNAL: return take_signal(s, f->signal->number);
+	case MAYFLY__FRAME__BODY_WINDOW_SIZE: return take_size(s, f->window_size);
 	default: return -EPROTO;
 	}
 }
 
-static void on_sock(struct evsource *src, uint32_t events)
+static bool unsent(const struct session *s)
 {
-	struct session *s = src->arg;
-	int ret = 0;
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		ret = frame_fill(&s->conn);
-	while (ret >= 0 && s->state != SESSION_OVER) {
-		Mayfly__Frame *f = NULL;
-		ret = frame_next(&s->conn, &f);
-		if (ret <= 0)
+	return s->out[0].held.sent < s->out[0].held.len || s->out[1].held.sent < s->out[1].held.len;
+}
+
+/* Returns what session_conn_flush() does. */
+static int send_what_waits(struct session *s)
+{
+	int left = 0;
+	/* More than once only if what waits is longer than the queue. */
+	for (int i = 0; i < 8 && s->conn && s->state != SESSION_OVER; i++) {
+		if (session_conn_flush(s->conn) < 0)
+			return -1;
+		for (int j = 0; j < 2; j++)
+			if (stream_out_resume(&s->out[j], s->loop, frames(s)) < 0) {
+				conn_failed(s);
+				return -1;
+			}
+		if (s->state == SESSION_EXITED && !s->exit_sent && stream_out_done(&s->out[0]) &&
+		    stream_out_done(&s->out[1]))
+			send_exit(s);
+		if (!s->conn)
+			return -1;
+		left = session_conn_flush(s->conn);
+		if (left != 0 || !unsent(s))
 			break;
-		ret = handle(s, f);
-		mayfly__frame__free_unpacked(f, NULL);
 	}
-	if (ret < 0)
-		session_over(s);
-	update(s);
+	return left;
 }
 
-/* Sends what waits, resumes what waited for room, and moves to the next state if it is time. */
-static void update(struct session *s)
+void session_update(struct session *s)
 {
-	if (s->state == SESSION_OVER)
+	if (s->state == SESSION_DRAINING && s->out[0].src.fd < 0 && s->out[1].src.fd < 0)
+		finish(s);
+	if (s->state == SESSION_OVER || !s->conn)
 		return;
-	int left = frame_flush(&s->conn);
-	if (left < 0) {
-		session_over(s);
-		return;
-	}
-	for (int i = 0; i < 2; i++)
-		stream_out_watch(&s->out[i], s->loop, &s->conn);
-	if (s->state == SESSION_DRAINING && s->out[0].src.fd < 0 && s->out[1].src.fd < 0) {
-		send_exit(s);
-		if (s->state == SESSION_OVER)
-			return;
-		left = frame_flush(&s->conn);
-	}
-	evloop_mod(s->loop, &s->sock, EPOLLIN | (left > 0 ? EPOLLOUT : 0));
+	if (send_what_waits(s) == 0 && s->exit_sent)
+		s->exit_flushed = true;
 }
 
-struct session *session_new(struct evloop *loop, int sock)
+struct session *session_new(struct evloop *loop, struct session_conn *conn,
+			    const Mayfly__ExecStart *m, int *ret)
 {
 	struct session *s = calloc(1, sizeof(*s));
+	*ret = -ENOMEM;
 	if (!s)
 		return NULL;
 	s->loop = loop;
-	s->cgroup_fd = s->status.fd = s->in.src.fd = -1;
+	s->conn = conn;
+	s->cgroup_fd = s->status.fd = s->in.src.fd = s->slave = -1;
 	s->exit = (Mayfly__Exit)MAYFLY__EXIT__INIT;
+	s->size = (Mayfly__WindowSize)MAYFLY__WINDOW_SIZE__INIT;
+	*ret = session_take_request(s, m);
+	s->in.window = s->keep ? PROTO_KEEP_WINDOW : PROTO_WINDOW;
 	for (int i = 0; i < 2; i++)
 		s->out[i] = (struct stream_out){
 			.src.fd = -1,
 			.id = i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT,
+			.keep = s->keep,
 			.credit = PROTO_WINDOW,
 		};
-	s->conn.fd = sock;
-	s->sock = (struct evsource){.fd = sock, .fn = on_sock, .arg = s};
-	if (frame_send_hello(&s->conn, "mayfly-init") < 0 ||
-	    evloop_add(loop, &s->sock, EPOLLIN) < 0) {
-		frame_conn_free(&s->conn);
-		free(s);
-		return NULL;
+	if (*ret == 0)
+		return s;
+	session_free(s);
+	return NULL;
+}
+
+int session_attach(struct session *s, struct session_conn *conn, const Mayfly__WindowSize *size)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecAttached m = MAYFLY__EXEC_ATTACHED__INIT;
+	if (!s->keep || s->state == SESSION_WORDS || s->state == SESSION_OVER)
+		return -ESRCH;
+	if (!pty_size_ok(size))
+		return -EPROTO;
+	struct session_conn *former = s->conn;
+	m.pid = (uint32_t)s->started_pid;
+	m.in_closed = s->in.src.fd < 0 || s->in.eof;
+	m.in_credit = m.in_closed ? 0 : stream_in_rewind(&s->in);
+	m.tty = s->tty;
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_ATTACHED;
+	f.exec_attached = &m;
+	int ret = frame_send(&conn->conn, &f);
+	if (ret < 0)
+		return ret;
+	s->conn = conn;
+	if (former)
+		session_conn_taken(former);
+	s->linger_ns = 0;
+	s->told_started = true;
+	s->exit_sent = s->exit_flushed = false;
+	stream_out_rewind(&s->out[0]);
+	if (!s->tty)
+		stream_out_rewind(&s->out[1]);
+	return s->tty && size ? take_size(s, size) : 0;
+}
+
+void session_detached(struct session *s)
+{
+	bool taken = s->exit_flushed && s->out[0].held.len == 0 && s->out[1].held.len == 0;
+	s->conn = NULL;
+	if (s->state == SESSION_OVER)
+		return;
+	if (!s->keep || s->state == SESSION_WORDS || taken ||
+	    s->exit.kind == MAYFLY__EXIT__KIND__NOT_STARTED) {
+		session_over(s);
+		return;
 	}
-	update(s);
-	return s;
+	if (s->state >= SESSION_DRAINING)
+		s->linger_ns = io_now_ns() + LINGER_NS;
+	tell(s, MAYFLY__SESSION_EVENT__KIND__LOST);
+	/* What has to be read goes on. */
+	for (int i = 0; i < 2; i++)
+		stream_out_watch(&s->out[i], s->loop, NULL);
+}
+
+static void command_over(struct session *s)
+{
+	uint64_t now = io_now_ns();
+	s->pid = 0;
+	s->state = SESSION_DRAINING;
+	s->ended_ns = now;
+	if (!s->conn)
+		s->linger_ns = now + LINGER_NS;
+	close_fd(&s->slave);
+	session_update(s);
 }
 
 void session_reaped(struct session *s, int status, const struct rusage *ru)
 {
+	pid_t pid = s->pid;
 	s->pid = 0;
-	if (s->fetching) {
-		/* After a whole copy it is the host that closes. */
-		if (status != 0 && s->state != SESSION_OVER)
-			session_over(s);
-		return;
-	}
 	if (s->state == SESSION_STARTING && s->status.fd >= 0)
 		on_status(&s->status, EPOLLIN);
 	/* Another child in the middle of its start may hold the pipe; this one is known to be over.
 	 */
 	if (s->state == SESSION_STARTING) {
 		stream_close(&s->status, s->loop);
-		s->state = SESSION_RUNNING;
+		session_forget_words(s);
+		started(s);
 	}
 	if (s->state != SESSION_RUNNING)
 		return;
 	bool killed = WIFSIGNALED(status);
-	s->exit.kind = killed ? MAYFLY__EXIT__KIND__SIGNAL : MAYFLY__EXIT__KIND__CODE;
+	s->exit.kind = s->timed_out ? MAYFLY__EXIT__KIND__TIMEOUT
+		       : killed	    ? MAYFLY__EXIT__KIND__SIGNAL
+				    : MAYFLY__EXIT__KIND__CODE;
 	s->exit.code = killed ? WTERMSIG(status) : WEXITSTATUS(status);
-	s->exit.oom = spawn_oom_count(s->cgroup_fd) > 0;
+	s->exit.oom = spawn_cgroup_oom_count(s->cgroup_fd) > 0;
+	if (s->exit.oom)
+		oom_name_find(s->id, s->oom_name);
 	s->exit.user_usec =
 		(uint64_t)ru->ru_utime.tv_sec * 1000000 + (uint64_t)ru->ru_utime.tv_usec;
 	s->exit.system_usec =
 		(uint64_t)ru->ru_stime.tv_sec * 1000000 + (uint64_t)ru->ru_stime.tv_usec;
 	s->exit.max_rss_kib = (uint64_t)ru->ru_maxrss;
 	/* What it left behind would hold the pipes open. */
-	spawn_cgroup_kill(s->cgroup_fd);
-	s->state = SESSION_DRAINING;
-	s->drain_deadline_ns = io_now_ns() + DRAIN_NS;
-	update(s);
+	if (!s->keep)
+		spawn_cgroup_kill(s->cgroup_fd, pid, true);
+	command_over(s);
 }
 
-void session_tick(struct session *s)
+/* Of a session with keep: an output that something left behind holds open. */
+static uint64_t cut_due(const struct session *s, const struct stream_out *o)
+{
+	if (o->src.fd < 0 || o->cutting)
+		return UINT64_MAX;
+	uint64_t late = s->ended_ns + DRAIN_NS;
+	/* Full: it would say more if it could. */
+	if (held_room(&o->held) == 0)
+		return late;
+	return MIN(late, MAX(s->ended_ns, o->heard_ns) + QUIET_NS);
+}
+
+static void tick_drain(struct session *s, uint64_t now)
 {
 	/* Output that the host doesn't take keeps its pipe; only a pipe held open is cut. */
 	bool stuck = s->out[0].src.events == 0 && s->out[1].src.events == 0;
-	if (s->state == SESSION_DRAINING && !stuck && io_now_ns() >= s->drain_deadline_ns) {
-		send_exit(s);
-		update(s);
+	if (!s->keep) {
+		if (!stuck && now >= s->ended_ns + DRAIN_NS)
+			finish(s);
+	} else {
+		for (int i = 0; i < 2; i++) {
+			if (now < cut_due(s, &s->out[i]))
+				continue;
+			stream_out_cut(&s->out[i], s->loop);
+			if (stream_out_pull(&s->out[i], s->loop, frames(s)) < 0)
+				conn_failed(s);
+		}
 	}
+	session_update(s);
+}
+
+static void tick_timeout(struct session *s, uint64_t now)
+{
+	spawn_cgroup_kill(s->cgroup_fd, s->pid, !s->keep);
+	s->timeout_ns = now + KILLED_NS;
+	if (s->timed_out) {
+		s->exit.kind = MAYFLY__EXIT__KIND__TIMEOUT;
+		command_over(s);
+	}
+	s->timed_out = true;
+}
+
+void session_tick(struct session *s, uint64_t now)
+{
+	if (s->linger_ns && now >= s->linger_ns && s->state != SESSION_OVER) {
+		session_over(s);
+		return;
+	}
+	if (s->timeout_ns && now >= s->timeout_ns && s->pid > 0)
+		tick_timeout(s, now);
+	if (s->state == SESSION_DRAINING)
+		tick_drain(s, now);
+}
+
+uint64_t session_due_ns(const struct session *s)
+{
+	uint64_t due = s->linger_ns ? s->linger_ns : UINT64_MAX;
+	if (s->timeout_ns && s->pid > 0)
+		due = MIN(due, s->timeout_ns);
+	if (s->state != SESSION_DRAINING)
+		return due;
+	/* Where the host doesn't take it there is nothing to do at that time. */
+	if (!s->keep && (s->out[0].src.events || s->out[1].src.events))
+		return MIN(due, s->ended_ns + DRAIN_NS);
+	for (int i = 0; s->keep && i < 2; i++)
+		due = MIN(due, cut_due(s, &s->out[i]));
+	return due;
 }
 
 void session_free(struct session *s)
 {
 	/* An early end of the connection: the command must not go on unseen. */
-	if (s->fetching && s->pid > 0)
-		kill(s->pid, SIGKILL);
-	else if (s->pid > 0 || s->state == SESSION_DRAINING)
-		spawn_cgroup_kill(s->cgroup_fd);
-	if (s->status.fd >= 0)
-		stream_close(&s->status, s->loop);
-	stream_close(&s->in.src, s->loop);
+	if (!s->keep && (s->pid > 0 || (s->ended_ns && s->cgroup_fd >= 0)))
+		spawn_cgroup_kill(s->cgroup_fd, s->pid, true);
+	stream_close(&s->status, s->loop);
+	stream_in_close(&s->in, s->loop);
 	for (int i = 0; i < 2; i++)
-		stream_close(&s->out[i].src, s->loop);
-	if (s->sock.fd >= 0)
-		session_over(s);
+		stream_out_stop(&s->out[i], s->loop);
+	close_fd(&s->slave);
 	close_fd(&s->cgroup_fd);
-	frame_conn_free(&s->conn);
-	words_free(&s->argv);
-	words_free(&s->env);
-	free(s->req.argv);
-	free(s->req.env);
+	session_forget_words(s);
 	free((char *)(uintptr_t)s->req.cwd);
-	free(s->in.buf);
 	free(s);
 }

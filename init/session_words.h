@@ -3,7 +3,18 @@
 #ifndef MAYFLY_INIT_SESSION_WORDS_H
 #define MAYFLY_INIT_SESSION_WORDS_H
 
-#include "session.h"
+#include "proto/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct words {
+	char *buf;
+	size_t len, cap;
+	size_t count;
+	bool open; /* the last word has no NUL yet */
+};
 
 /*
  * words_add() - appends a piece; words end with NUL, wherever the pieces are cut.

@@ -7,26 +7,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <linux/sched.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define PASSWD_MAX (16 << 20)
-#define CGROUP_PATH "/sys/fs/cgroup/mayfly-%" PRIu64
+
+/* What commands get of open files, as the kernel gave it to us. */
+static struct rlimit files = {.rlim_max = RLIM_INFINITY};
 
 struct failure {
 	int code;
 	int step;
 };
 
-enum step { STEP_USER, STEP_CWD, STEP_STDIO, STEP_EXEC };
+enum step { STEP_LIMITS, STEP_USER, STEP_CWD, STEP_STDIO, STEP_TTY, STEP_EXEC };
 
 static _Noreturn void fail(int fd, enum step step)
 {
@@ -56,6 +59,30 @@ static void find_home(uid_t uid)
 		fclose(f);
 }
 
+void spawn_raise_limits(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	files = r;
+	r.rlim_cur = r.rlim_max;
+	/* Without it fewer commands run at a time; each that can't says so. */
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		files.rlim_cur = 0;
+}
+
+static int set_limits(const struct spawn_request *r)
+{
+	if (files.rlim_cur > 0 && setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -1;
+	for (size_t i = 0; i < r->n_rlimits; i++) {
+		struct rlimit l = {.rlim_cur = r->rlimit[i].soft, .rlim_max = r->rlimit[i].hard};
+		if (setrlimit((__rlimit_resource_t)r->rlimit[i].resource, &l) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static _Noreturn void child(const struct spawn_request *r, int status_fd)
 {
 	sigset_t none;
@@ -66,6 +93,10 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 	for (int i = 0; i < 3; i++)
 		if (dup2(r->stdio[i], i) < 0)
 			fail(status_fd, STEP_STDIO);
+	if (r->tty && ioctl(0, TIOCSCTTY, 0) < 0)
+		fail(status_fd, STEP_TTY);
+	if (set_limits(r) < 0)
+		fail(status_fd, STEP_LIMITS);
 	if (setgroups(r->n_groups, r->groups) < 0 || setgid(r->gid) < 0 || setuid(r->uid) < 0)
 		fail(status_fd, STEP_USER);
 	if (chdir(r->cwd) < 0)
@@ -74,7 +105,7 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 	environ = r->env;
 	if (!getenv("HOME"))
 		find_home(r->uid);
-	umask(022);
+	umask((mode_t)r->umask);
 	execvp(r->argv[0], r->argv);
 	fail(status_fd, STEP_EXEC);
 }
@@ -82,12 +113,16 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 static int explain(const struct spawn_request *r, const struct failure *f, struct err *e)
 {
 	switch ((enum step)f->step) {
+	case STEP_LIMITS:
+		err_errno(e, f->code, "can't set the resource limits");
+		return -ECANCELED;
 	case STEP_USER: return err_errno(e, f->code, "can't become user %u", r->uid);
 	case STEP_CWD:
 		/* A missing directory must not look like a missing program. */
 		err_errno(e, f->code, "can't enter the working directory '%.300s'", r->cwd);
 		return -ECANCELED;
 	case STEP_STDIO: return err_errno(e, f->code, "can't set up stdio");
+	case STEP_TTY: return err_errno(e, f->code, "can't take the terminal");
 	case STEP_EXEC: break;
 	}
 	return err_errno(e, f->code, "can't run '%.300s'", r->argv[0]);
@@ -133,52 +168,4 @@ int spawn_result(int status_fd, const struct spawn_request *r, struct err *e)
 	if (n != sizeof(f))
 		return err_set(e, EIO, "the process ended before its program ran");
 	return explain(r, &f, e);
-}
-
-int spawn_cgroup_make(uint64_t session)
-{
-	char path[64];
-	snprintf(path, sizeof(path), CGROUP_PATH, session);
-	if (mkdir(path, 0755) < 0)
-		return -errno;
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-void spawn_cgroup_kill(int cgroup_fd)
-{
-	AUTO_CLOSE int fd = -1;
-	if (cgroup_fd >= 0)
-		fd = openat(cgroup_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		kill(-1, SIGKILL);
-}
-
-int spawn_cgroup_remove(uint64_t session)
-{
-	char path[64];
-	snprintf(path, sizeof(path), CGROUP_PATH, session);
-	return rmdir(path) < 0 ? -errno : 0;
-}
-
-uint64_t spawn_oom_count(int cgroup_fd)
-{
-	static const char key[] = "oom_kill ";
-	char buf[512];
-	AUTO_CLOSE int fd = -1;
-	if (cgroup_fd >= 0)
-		fd = openat(cgroup_fd, "memory.events", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, buf, sizeof(buf) - 1) : 0;
-	buf[n > 0 ? n : 0] = '\0';
-	const char *at = strstr(buf, key);
-	return at ? strtoull(at + sizeof(key) - 1, NULL, 10) : 0;
-}
-
-void spawn_cgroup_enable(void)
-{
-	static const char want[] = "+memory +pids";
-	AUTO_CLOSE int fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
-	/* A custom kernel may lack the controllers: then an OOM kill looks like any SIGKILL. */
-	if (fd >= 0 && write(fd, want, sizeof(want) - 1) < 0)
-		return;
 }

@@ -4,10 +4,17 @@
 #define MAYFLY_INIT_SPAWN_H
 
 #include "base/err.h"
+#include "proto/limits.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct spawn_rlimit {
+	uint32_t resource;
+	uint64_t soft, hard;
+};
 
 struct spawn_request {
 	char **argv;
@@ -16,9 +23,16 @@ struct spawn_request {
 	uint32_t uid, gid;
 	const uint32_t *groups;
 	size_t n_groups;
+	uint32_t umask;
+	struct spawn_rlimit rlimit[PROTO_RLIMITS_MAX];
+	size_t n_rlimits;
+	bool tty;      /* stdio is one terminal, which becomes the command's */
 	int stdio[3];  /* the command's ends; stay the caller's */
 	int cgroup_fd; /* -1: none */
 };
+
+/* spawn_raise_limits() - many commands at a time: what we may open, which they don't inherit. */
+void spawn_raise_limits(void);
 
 /*
  * spawn_start() - forks the command; it goes on by itself.
@@ -33,23 +47,5 @@ pid_t spawn_start(const struct spawn_request *r, int *status_fd, struct err *e);
  * text (-ENOENT and -EACCES of the program itself are what the exit status goes by).
  */
 int spawn_result(int status_fd, const struct spawn_request *r, struct err *e);
-
-/* spawn_cgroup_make() - makes the cgroup of a session; directory descriptor or -errno. */
-int spawn_cgroup_make(uint64_t session);
-
-/*
- * spawn_cgroup_kill() - kills everything in it and everything it may still start.
- * Falls back to all processes where the kernel has no cgroups.
- */
-void spawn_cgroup_kill(int cgroup_fd);
-
-/* spawn_cgroup_remove() - once it is empty; 0 or -errno. */
-int spawn_cgroup_remove(uint64_t session);
-
-/* spawn_cgroup_enable() - has the cgroups of commands count memory and processes. */
-void spawn_cgroup_enable(void);
-
-/* spawn_oom_count() - processes in it that the kernel has killed for lack of memory so far. */
-uint64_t spawn_oom_count(int cgroup_fd);
 
 #endif
