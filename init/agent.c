@@ -149,9 +149,10 @@ static int ask_clock(struct agent *a, struct err *e)
 }
 
 /*
- * The host answers our Hello with the time, so it is said as late as possible, when there is nothing
- * left to do but to wait for the answer. That was made somewhere between asking and hearing it: the
- * middle is taken. On a busy host that may be far off, so it is asked again until an answer comes soon.
+ * The host answers our Hello with the time, so it is said as late as possible, when there is
+ * nothing left to do but to wait for the answer. That was made somewhere between asking and hearing
+ * it: the middle is taken. On a busy host that may be far off, so it is asked again until an answer
+ * comes soon.
  */
 static int set_clock(struct agent *a, struct err *e)
 {

@@ -93,7 +93,7 @@ struct run {
 	bool machine_gone; /* the supervisor said CLEAN, or died */
 	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
-	bool host_oom; /* of that one */
+	bool host_oom;			/* of that one */
 	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
 	bool got_report;
 	bool got_panic;

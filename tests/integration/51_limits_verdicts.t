@@ -182,13 +182,15 @@ is "$rc/$(verdict reason)" 7/exit "a line that only quotes it ends nothing"
 ## Panics
 # panicked BEFORE: within a second, from the write that causes it
 panicked() {
-	watch --limit 40 -- --user 0 --timeout "$(scaled 30)s" -- sh -c "$1; echo started; echo c >/proc/sysrq-trigger; sleep 60"
+	watch --limit 40 -- --user 0 --timeout "$(scaled 30)s" -- sh -c "$1; echo started; sleep 0.3; echo c >/proc/sysrq-trigger; sleep 60"
 	is "$rc/$(verdict reason)" 125/guest-panic "a panic${2:+ $2} is guest-panic"
 	like "$(verdict panic)" '^Kernel panic - not syncing: sysrq triggered crash$' "with its line"
 	like "$(err)" 'Kernel panic - not syncing: sysrq triggered crash' "on standard error, too"
 	like "$(console)" 'sysrq: Trigger a crash' "and the lines around it"
 	below "$(console | wc -l)" 21 "at most 20"
-	soon "$marker_ms" 2500 "$marker_ms ms later"
+	# 300 of them are the command's own.
+	like "$marker_ms" '^[0-9]+$' "what was written before arrives"
+	soon "$marker_ms" 2500 "and the end is soon ($marker_ms ms after that)"
 }
 panicked true
 panicked 'echo 0 >/proc/sys/kernel/panic' "without a reset"
@@ -196,6 +198,30 @@ panicked 'echo 30 >/proc/sys/kernel/panic' "that waits with its reset"
 # All that the host can know of it is what it says.
 vm --user 0 --timeout "$(scaled 30)s" -- sh -c 'echo "<0>Kernel panic - not syncing: made up" >/dev/kmsg; sleep 60'
 is "$rc/$(verdict reason)" 125/guest-panic "a panic that guest root makes up is one"
+
+## Limits that the guest keeps
+vm --pids 20 --memory 256M -- /usr/bin/python3 -c 'import errno, os, signal
+n, why = 0, 0
+while n < 100:
+    try:
+        pid = os.fork()
+    except OSError as e:
+        why = e.errno
+        break
+    if pid == 0:
+        signal.pause()
+    n += 1
+print("few" if n < 20 else n, errno.errorcode.get(why))'
+is "$rc/$(verdict reason)/$(out)" "0/exit/few EAGAIN" "--pids: fork fails with EAGAIN, which is no end"
+vm --disk-limit 16M --memory 256M -- sh -c 'dd if=/dev/zero of=/tmp/x bs=64k 2>&1 | grep -c "No space"; n=$(stat -c %s /tmp/x); [ $n -le 16777216 ] && [ $n -gt 12000000 ] && echo size; rm /tmp/x; echo y >/tmp/y && echo again'
+is "$rc/$(verdict reason)/$(out | tr '\n' ' ')" "0/exit/1 size again " "--disk-limit: writing fails with ENOSPC, which is no end"
+vm --memory 256M -- sh -c 'tail /dev/zero; exit 8'
+is "$rc/$(verdict reason)/$(verdict oom_process)" 8/exit/tail "a process that the guest killed for lack of memory is named"
+like "$(err)" "killed process 'tail'" "in the message, too"
+vm --memory 256M -- tail /dev/zero
+is "$rc/$(verdict reason)/$(verdict oom_process)" 137/oom/tail "and if it was the command"
+watch -- --user 0 --timeout "$(scaled 30)s" -- sh -c 'echo started; kill -USR2 1; sleep 60'
+is "$rc/$(verdict reason)/$left" 125/guest-poweroff/ "PID 1 that is asked to power off says goodbye with the reason"
 
 ## Other ends
 vm --memory 128M -- /usr/bin/python3 -c 'b = bytearray(1 << 30)'
