@@ -250,7 +250,7 @@ $(BUILD)/probe/jail_probe: $(PROBE_OBJ)
 
 .PRECIOUS: $(BUILD)/obj-test/%.o $(BUILD)/obj-fuzz/%.o
 
-.PHONY: unit fuzzers probe check check-fast soak bench rig lint format deps quickstart install uninstall \
+.PHONY: unit fuzzers probe check check-fast soak bench rig lint format deps quickstart install deb uninstall \
 	asan clean help
 
 unit: $(UNIT)
@@ -309,12 +309,15 @@ install: all
 	install -D -m 644 completion/mayfly.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly
 	install -D -m 644 completion/_mayfly $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
 
+deb: all
+	$(call say,DEB,$(BUILD))
+	$(Q)contrib/debian/make-deb $(BUILD) $(VERSION)
+
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
 	rm -rf $(LIBDIR)
-	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-boot.1 \
-		$(MANDIR)/man1/mayfly-doctor.1 $(MANDIR)/man1/mayfly-gc.1 $(MANDIR)/man1/mayfly-image.1 \
-		$(MANDIR)/man8/mayfly-jailer.8
+	rm -f $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) \
+		$(patsubst man/%,$(MANDIR)/man8/%,$(wildcard man/*.8))
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
 
@@ -332,5 +335,6 @@ help:
 		'make lint         clang-tidy, cppcheck, formatting' \
 		'make asan         the programs with sanitizers, in build/asan' \
 		'make kernel       the guest kernel only' \
+		'make deb          a Debian package, in build' \
 		'make install PREFIX=/usr/local, make uninstall, make deps, make format, make clean' \
 		'V=1 shows the commands'
