@@ -264,6 +264,10 @@ def inventory():
             # The directory of the ids stays; what is in it must not.
             if name == ".ids":
                 items.update("id " + n for n in os.listdir(base + "/.ids") if not is_held(base + "/.ids/" + n, ""))
+            # Likewise the directory of the records of machines that live.
+            elif name == ".machines":
+                items.update("record " + n for n in os.listdir(base + "/.machines")
+                             if not is_held(base + "/.machines/" + n))
             elif not is_held(base + "/" + name):
                 items.add("state " + base + "/" + name)
     for top, dirs, _ in os.walk("/sys/fs/cgroup"):
