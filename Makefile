@@ -308,7 +308,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
 	rm -rf $(LIBDIR)
-	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-boot.1 \
+	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-exec.1 $(MANDIR)/man1/mayfly-attach.1 $(MANDIR)/man1/mayfly-boot.1 \
 		$(MANDIR)/man1/mayfly-doctor.1 $(MANDIR)/man1/mayfly-gc.1 $(MANDIR)/man1/mayfly-image.1 \
 		$(MANDIR)/man8/mayfly-jailer.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
