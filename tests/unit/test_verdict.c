@@ -117,7 +117,8 @@ static void test_own_ends(void **state)
 		int want = EXIT_MAYFLY;
 		if (r == VERDICT_EXIT)
 			want = 3;
-		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED)
+		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED ||
+			 r == VERDICT_KILLED)
 			want = 130;
 		else if (r == VERDICT_OUTPUT_LIMIT)
 			want = 137;
