@@ -65,7 +65,7 @@ else
 fi
 what="vi opens, takes text and writes its file"
 if command -v vi >/dev/null; then
-	terminal 60 '[New]' 'iwritten here\x1b:wq\r' 'FILE' '@none' -- \
+	terminal 60 '[New' 'iwritten here\x1b:wq\r' 'FILE' '@none' -- \
 		"${run[@]}" -t --env TERM=vt100 -- sh -c 'vi -u NONE -i NONE new; echo FILE; cat new'
 	is "$(val status)/$(val steps)/$(val terminal)" "0/0/same" "$what"
 	like "$(val text)" 'FILE.*written here' "the file has it"
