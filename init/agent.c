@@ -30,6 +30,7 @@
 /* The host answers as many questions in all. */
 #define CLOCK_TRIES 8
 #define CLOCK_SOON_NS 4000000ull
+#define ACCEPT_BUDGET 16
 
 struct agent {
 	struct evloop loop;
@@ -258,6 +259,7 @@ static int handle_control(struct agent *a, const Mayfly__Frame *f)
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_SHUTDOWN: a->shutdown = true; return 0;
 	case MAYFLY__FRAME__BODY_STATS_ASK: return send_stats(a);
+	case MAYFLY__FRAME__BODY_SIGNAL: return sessions_signal(&a->sessions, f);
 	case MAYFLY__FRAME__BODY_CLOCK:
 		/* A time that can't be is the host's mistake, not the end of the machine. */
 		if (setup_clock(f->clock, &e) < 0)
@@ -288,11 +290,16 @@ static void on_listener(struct evsource *src, uint32_t events)
 	struct sockaddr_vm peer = {0};
 	socklen_t len = sizeof(peer);
 	(void)events;
-	int fd = accept4(src->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
-	if (peer.svm_cid != VMADDR_CID_HOST || sessions_accept(&a->sessions, fd) < 0)
-		close(fd);
+	/* Many may have come at once. */
+	for (int i = 0; i < ACCEPT_BUDGET; i++) {
+		int fd = accept4(src->fd, (struct sockaddr *)&peer, &len,
+				 SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			return;
+		if (peer.svm_cid != VMADDR_CID_HOST || sessions_accept(&a->sessions, fd) < 0)
+			close(fd);
+		len = sizeof(peer);
+	}
 }
 
 static int listen_commands(struct agent *a, struct err *e)
@@ -300,7 +307,7 @@ static int listen_commands(struct agent *a, struct err *e)
 	struct sockaddr_vm at = {
 		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = PROTO_AGENT_PORT};
 	AUTO_CLOSE int fd = vsock_socket();
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 16) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, SESSIONS_CONNS_MAX) < 0)
 		return err_errno(e, errno, "can't listen for commands");
 	int ret = io_set_nonblock(fd, 1);
 	if (ret < 0)

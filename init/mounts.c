@@ -363,6 +363,17 @@ static int make_writable(const Mayfly__Setup *setup, struct err *e)
 	return 0;
 }
 
+/* It was mounted before the host had said how large it may become. */
+static int limit_changes(uint64_t max, struct err *e)
+{
+	char data[32];
+	struct mount_row rw = {NULL, "/rw", "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, data};
+	if (max == 0)
+		return 0;
+	snprintf(data, sizeof(data), "size=%" PRIu64, max);
+	return do_mount(&rw, e);
+}
+
 /*
  * A home that is its user's already is left alone: to change it overlayfs would copy it, and where
  * the host's user may not read it, as /root of a tree that is root's, that fails.
@@ -377,17 +388,6 @@ static int give_home(const Mayfly__Setup *setup, struct err *e)
 	if (chown(setup->home, setup->uid, setup->gid) < 0)
 		return err_errno(e, errno, "can't give '%s' to its user", setup->home);
 	return 0;
-}
-
-/* It was mounted before the host had said how large it may become. */
-static int limit_changes(uint64_t max, struct err *e)
-{
-	char data[32];
-	struct mount_row rw = {NULL, "/rw", "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, data};
-	if (max == 0)
-		return 0;
-	snprintf(data, sizeof(data), "size=%" PRIu64, max);
-	return do_mount(&rw, e);
 }
 
 int mounts_build(const Mayfly__Setup *setup, struct err *e)

@@ -198,27 +198,6 @@ static int make_unnamed(struct record *r, json_t *machine)
 	return ret;
 }
 
-int record_make(struct record *r, const char *name, json_t *machine, struct err *e)
-{
-	*r = RECORD_NONE;
-	if (name && !record_name_ok(name))
-		return err_set(e, EINVAL,
-			       "'%.80s' is not a machine's name: 1 to 64 letters, digits, '.', '_' "
-			       "and '-', the first a letter or a digit", name);
-	r->all_fd = open_all(true, e);
-	if (r->all_fd < 0)
-		return r->all_fd;
-	AUTO_CLOSE int held = guard(r->all_fd, LOCK_EX);
-	int ret = held < 0 ? held
-			   : (name ? make_named(r, name, machine) : make_unnamed(r, machine));
-	if (ret < 0)
-		record_close(r);
-	if (ret == -EEXIST && name)
-		return err_set(e, EEXIST,
-			       "there is a machine '%s' already (see mayfly ps -a, mayfly rm)", name);
-	return ret < 0 ? err_errno(e, -ret, "can't make the machine's record") : 0;
-}
-
 /* ---- finding ---- */
 
 /* Shared, so that two who ask don't take each other for the keeper. */
@@ -297,6 +276,39 @@ static int open_one(struct record *r, int all_fd, const char *name)
 	if (ret < 0)
 		record_close(r);
 	return ret;
+}
+
+/* One of start --rm whose keeper was killed does not keep its name. */
+static void complete_named(int all_fd, const char *name)
+{
+	struct record r;
+	if (open_one(&r, all_fd, name) < 0)
+		return;
+	complete(&r, false);
+	record_close(&r);
+}
+
+int record_make(struct record *r, const char *name, json_t *machine, struct err *e)
+{
+	*r = RECORD_NONE;
+	if (name && !record_name_ok(name))
+		return err_set(e, EINVAL,
+			       "'%.80s' is not a machine's name: 1 to 64 letters, digits, '.', '_' "
+			       "and '-', the first a letter or a digit", name);
+	r->all_fd = open_all(true, e);
+	if (r->all_fd < 0)
+		return r->all_fd;
+	if (name)
+		complete_named(r->all_fd, name);
+	AUTO_CLOSE int held = guard(r->all_fd, LOCK_EX);
+	int ret = held < 0 ? held
+			   : (name ? make_named(r, name, machine) : make_unnamed(r, machine));
+	if (ret < 0)
+		record_close(r);
+	if (ret == -EEXIST && name)
+		return err_set(e, EEXIST,
+			       "there is a machine '%s' already (see mayfly ps -a, mayfly rm)", name);
+	return ret < 0 ? err_errno(e, -ret, "can't make the machine's record") : 0;
 }
 
 static int no_dots(const struct dirent *de)

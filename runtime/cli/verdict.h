@@ -49,6 +49,8 @@ enum verdict_reason {
 	VERDICT_MACHINE_ENDED, /* exec, attach: the machine did, before the command */
 	VERDICT_TAKEN,	       /* somebody else attached to the command */
 	VERDICT_DETACHED,      /* the command was left running, as asked */
+	VERDICT_STOPPED,       /* machines that live: mayfly stop, in good order */
+	VERDICT_KILLED,	       /* the same, by mayfly kill */
 	VERDICT_CONFIG,
 	VERDICT_REASONS,
 };
@@ -118,6 +120,9 @@ void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r);
 
 /* verdict_status() - mayfly's exit status, 0 to 255. */
 int verdict_status(const struct verdict *v);
+
+/* verdict_text() - one JSON object, the caller's to free; NULL: no memory. */
+char *verdict_text(const struct verdict *v);
 
 /* verdict_write() - one JSON object and a newline to fd; 0 or -errno. */
 int verdict_write(const struct verdict *v, int fd);
