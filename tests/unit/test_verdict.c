@@ -117,7 +117,8 @@ static void test_own_ends(void **state)
 		int want = EXIT_MAYFLY;
 		if (r == VERDICT_EXIT)
 			want = 3;
-		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED)
+		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED ||
+			 r == VERDICT_KILLED)
 			want = 130;
 		else if (r == VERDICT_OUTPUT_LIMIT)
 			want = 137;
@@ -125,7 +126,7 @@ static void test_own_ends(void **state)
 			want = EXIT_TIMEOUT;
 		else if (r == VERDICT_NOT_STARTED)
 			want = EXIT_NOT_EXECUTABLE;
-		else if (r == VERDICT_DETACHED)
+		else if (r == VERDICT_DETACHED || r == VERDICT_STOPPED)
 			want = 0;
 		assert_int_equal(verdict_status(&v), want);
 		assert_true(verdict_name(v.reason)[0] != '\0');
@@ -158,7 +159,8 @@ static void test_boot_status(void **state)
 			want = 2;
 		assert_int_equal(verdict_status(&boot), want);
 		/* Of a run these are the machine's failure. */
-		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED)
+		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED &&
+		    r != VERDICT_STOPPED)
 			assert_int_equal(verdict_status(&run), EXIT_MAYFLY);
 		json_t *o = written(&boot);
 		assert_int_equal(json_integer_value(json_object_get(o, "status")), want);
