@@ -143,6 +143,7 @@ static int ask_keeper(const struct cp *c, Mayfly__ControlReply **reply, struct e
 		return sock;
 	if (c->user)
 		ask.user = (char *)(uintptr_t)c->user;
+	q.version = CONTROL_VERSION;
 	q.body_case = MAYFLY__CONTROL_REQUEST__BODY_AGENT;
 	q.agent = &ask;
 	int ret = control_ask(sock, &q, reply, fds, ARRAY_SIZE(fds), &n, e);

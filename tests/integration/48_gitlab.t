@@ -90,7 +90,6 @@ JOB_RESPONSE_FILE='' stage prepare
 is "$rc" 32 "CI_JOB_ID alone, which a job can set, is not believed"
 
 ## A job that misbehaves, and the one after it
-before=$(inventory)
 job 5
 stage prepare
 script step_script <<'SH'
@@ -113,5 +112,7 @@ head -c 1000000 /dev/zero >/builds/x && echo room
 SH
 is "$rc $(out | tr '\n' ' ')" "0 clean alone room " "and finds nothing of it"
 stage cleanup
-is "$(compare_inventory "$before")" "" "nothing is left on the host"
+left=
+for j in "${jobs[@]}"; do left+=$("$MAYFLY" ps -a -q 2>/dev/null | grep "^gitlab-$j\$"); done
+is "$left$(find state -mindepth 1)" "" "no machine and no file of theirs is left on the host"
 done_testing
