@@ -374,6 +374,22 @@ static int limit_changes(uint64_t max, struct err *e)
 	return do_mount(&rw, e);
 }
 
+/*
+ * A home that is its user's already is left alone: to change it overlayfs would copy it, and where
+ * the host's user may not read it, as /root of a tree that is root's, that fails.
+ */
+static int give_home(const Mayfly__Setup *setup, struct err *e)
+{
+	struct stat st;
+	if (setup->home[0] != '/' || mounts_mkdir_p(setup->home) < 0)
+		return 0;
+	if (stat(setup->home, &st) == 0 && st.st_uid == setup->uid && st.st_gid == setup->gid)
+		return 0;
+	if (chown(setup->home, setup->uid, setup->gid) < 0)
+		return err_errno(e, errno, "can't give '%s' to its user", setup->home);
+	return 0;
+}
+
 int mounts_build(const Mayfly__Setup *setup, struct err *e)
 {
 	memory_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -397,9 +413,8 @@ int mounts_build(const Mayfly__Setup *setup, struct err *e)
 		ret = read_ahead(fs_fd, e);
 	if (ret == 0)
 		ret = mount_memory_dirs(rw_fd, e);
-	if (ret == 0 && setup->home[0] == '/' && mounts_mkdir_p(setup->home) == 0 &&
-	    chown(setup->home, setup->uid, setup->gid) < 0)
-		ret = err_errno(e, errno, "can't give '%s' to its user", setup->home);
+	if (ret == 0)
+		ret = give_home(setup, e);
 	for (size_t i = 0; ret == 0 && i < setup->n_view; i++)
 		ret = mount_view(setup->view[i], fs_fd, rw_fd, (unsigned)i + 1, e);
 	return ret;

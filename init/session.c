@@ -111,11 +111,16 @@ static void not_started(struct session *s, int code, const struct err *e)
 	finish(s);
 }
 
+static void on_status(struct evsource *src, uint32_t events);
+
 static void on_pipe(struct evsource *src, uint32_t events)
 {
 	struct session *s = src->arg;
 	int ret;
-	if (s->state == SESSION_OVER)
+	/* A program that says something runs: its start is told first. */
+	if (s->state == SESSION_STARTING)
+		on_status(&s->status, EPOLLIN);
+	if (s->state == SESSION_OVER || src->fd < 0)
 		return;
 	if (src != &s->in.src) {
 		ret = stream_out_pull(src == &s->out[0].src ? &s->out[0] : &s->out[1], s->loop,

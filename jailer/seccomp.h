@@ -11,8 +11,9 @@
  * seccomp_load() - from now on the calling thread makes only the calls of its table; any other
  * stops it and is reported through the listener. Needs no_new_privs. Threads and programs it starts
  * inherit the table.
- * @listener: set to a close-on-exec descriptor, the caller's; NULL, and only then, for a table whose
- * other calls kill the process
+ * @listener: set to a close-on-exec descriptor, the caller's. NULL, and only then, for a table
+ * whose other calls kill the process.
+ *
  * Returns 0 or -errno; EBUSY: somebody outside already listens to this process.
  */
 int seccomp_load(enum seccomp_table t, int *listener);

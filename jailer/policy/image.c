@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// image.c - the tables of the process in which mayfly-image reads archives, and a second one where it
-// reads a directory
+// image.c - the table of the process in which mayfly-image reads archives, and that where it reads
+// a directory
 //
-// Nobody listens to this process, so another call kills it. What names it may look at, Landlock says.
+// Nobody listens to this process, so another call kills it. Which names it may open, Landlock says.
 #include "policy.h"
 
 #include <errno.h>

@@ -2,8 +2,9 @@
 // policy.h - how a table of system calls is written down
 //
 // A call that no row allows stops its thread and is reported to the supervisor, which ends the
-// machine; in a process that has no supervisor it is the end of that process. seccomp_gen compiles the tables when the program is built, and refuses one that breaks
-// the rules in its check_row(): a reason in each row, ioctl by request, no PROT_EXEC, ...
+// machine; in a process that has no supervisor it is the end of that process. seccomp_gen compiles
+// the tables when the program is built, and refuses one that breaks the rules in its check_row(): a
+// reason in each row, ioctl by request, no PROT_EXEC, ...
 #ifndef MAYFLY_JAILER_POLICY_H
 #define MAYFLY_JAILER_POLICY_H
 

@@ -59,15 +59,15 @@ struct vm_config {
 	bool boot;		       /* mayfly boot: any kernel, its console on stdio, no agent */
 	uint32_t cpus;
 	uint32_t cpu_permille; /* --cpus with a fraction: processor time on the host; 0: no limit */
-	uint64_t memory;     /* bytes, a multiple of 1 MiB */
-	bool force_memory;   /* also if the host has less */
-	uint64_t timeout_ns; /* 0: none */
+	uint64_t memory;       /* bytes, a multiple of 1 MiB */
+	bool force_memory;     /* also if the host has less */
+	uint64_t timeout_ns;   /* 0: none */
 	uint64_t boot_timeout_ns;
 	uint64_t idle_timeout_ns; /* 0: none, as with the following three */
 	uint64_t output_limit;	  /* bytes of standard output and error together */
 	uint64_t disk_limit;	  /* bytes that changes may take of the guest's memory */
 	uint32_t pids;		  /* processes and threads of the command */
-	const char **env; /* NAME or NAME=VALUE, as given */
+	const char **env;	  /* NAME or NAME=VALUE, as given */
 	size_t n_env;
 	struct share share[CONFIG_MAX_SHARES];
 	size_t n_share;
@@ -107,7 +107,7 @@ struct vm_config {
 	const char *name; /* NULL: one is made up */
 	char **kept;   /* strings of --config */
 	size_t n_kept;
-	char **argv;   /* the command, NULL-terminated */
+	char **argv; /* the command, NULL-terminated */
 	int argc;
 };
 

@@ -241,10 +241,32 @@ static int grant(struct keep *k, struct keep_client *c, const Mayfly__AgentAsk *
 	return 0;
 }
 
+/* Of a copy: who it is for and what its paths are relative to; no command, no number. */
+static int grant_copy(struct keep *k, struct keep_client *c, const char *user, int agent,
+		      struct err *e)
+{
+	static struct guest_user u;
+	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
+	Mayfly__ExecGrant g = MAYFLY__EXEC_GRANT__INIT;
+	char **env = NULL;
+	int ret = choose_user(k, user, &u, &env, e);
+	if (ret < 0)
+		return ret;
+	guest_user_env_free(env);
+	g.uid = u.uid;
+	g.gid = u.gid;
+	g.group = u.groups;
+	g.n_group = u.n_groups;
+	g.cwd = k->run->workdir;
+	m.body_case = MAYFLY__CONTROL_REPLY__BODY_GRANT;
+	m.grant = &g;
+	keep_client_reply(c, &m, &agent, 1);
+	return 0;
+}
+
 static void answer_agent(struct keep *k, struct keep_client *c, const Mayfly__AgentAsk *q)
 {
 	struct err e = {0};
-	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
 	if (k->run->phase != RUN_KEPT) {
 		keep_client_refuse(c, EBUSY, "machine '%s' is about to end", k->record.name);
 		return;
@@ -254,7 +276,7 @@ static void answer_agent(struct keep *k, struct keep_client *c, const Mayfly__Ag
 	if (agent >= 0 && q->exec)
 		ret = grant(k, c, q, agent, &e);
 	else if (agent >= 0)
-		keep_client_reply(c, &m, &agent, 1);
+		ret = grant_copy(k, c, q->user, agent, &e);
 	if (ret < 0)
 		keep_client_refuse(c, -ret, "%s", e.text);
 }

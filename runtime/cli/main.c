@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/cmd_attach.h"
+#include "cli/cmd_cp.h"
 #include "cli/cmd_doctor.h"
 #include "cli/cmd_exec.h"
 #include "cli/cmd_gc.h"
@@ -110,6 +111,7 @@ static const struct {
 	{"inspect", "print all that is known of a machine", cmd_inspect},
 	{"stats", "show what machines use", cmd_stats},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
+	{"cp", "copy files between the host and a machine", cmd_cp},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
 	{"image", "import, list, remove and export images", cmd_image},
 	{"gc", "remove what dead machines left behind", cmd_gc},

@@ -13,7 +13,7 @@
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
-#include "cli/out.h"
+#include "copy/out.h"
 #include "cli/run_image.h"
 #include "cli/term.h"
 #include "cli/verdict.h"
@@ -93,7 +93,7 @@ struct run {
 	bool machine_gone; /* the supervisor said CLEAN, or died */
 	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
-	bool host_oom; /* of that one */
+	bool host_oom;			/* of that one */
 	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
 	bool got_report;
 	bool got_panic;
@@ -105,6 +105,7 @@ struct run {
 
 	struct frame_conn control;
 	struct evsource control_src;
+	unsigned clock_asked;
 
 	struct exec_client exec;
 	struct term term;

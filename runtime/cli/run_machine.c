@@ -336,8 +336,7 @@ static void judge_guest(struct run *r)
 	/* Where it was is worth telling of a guest that did not get far. */
 	const char *where = booted ? "" : r->vmm_detail;
 	if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_HALTED)
-		verdict_set(&r->verdict,
-			    r->power_off ? VERDICT_GUEST_POWEROFF : VERDICT_GUEST_HALT,
+		verdict_set(&r->verdict, r->power_off ? VERDICT_GUEST_POWEROFF : VERDICT_GUEST_HALT,
 			    "the guest %s%s", r->power_off ? "powered itself off" : "halted itself",
 			    when);
 	else if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN)

@@ -244,8 +244,7 @@ void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r)
 {
 	v->n_console = 0;
 	for (size_t i = 0; i < r->n_console_tail && v->n_console < VERDICT_CONSOLE_LINES; i++)
-		take_text(v->console[v->n_console++], VERDICT_CONSOLE_LINE_MAX,
-			  r->console_tail[i]);
+		take_text(v->console[v->n_console++], VERDICT_CONSOLE_LINE_MAX, r->console_tail[i]);
 	take_text(v->panic, sizeof(v->panic), r->panic_line);
 }
 

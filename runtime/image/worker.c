@@ -109,8 +109,9 @@ static int restrict_calls(const struct worker_job *job, struct err *e)
 	if (ret == 0)
 		ret = seccomp_load(t, NULL);
 #endif
-	return ret < 0 ? err_errno(e, -ret, "can't limit the system calls of the process that "
-					    "reads archives")
+	return ret < 0 ? err_errno(e, -ret,
+				   "can't limit the system calls of the process that "
+				   "reads archives")
 		       : 0;
 }
 

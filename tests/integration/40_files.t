@@ -44,10 +44,12 @@ say chmod "$(chmod 777 exact && stat -c %a exact)"
 say new "$(mkdir -p x/y/z && echo n >x/y/z/n && cat x/y/z/n)"
 say commit "$(git -c user.name=t -c user.email=t@example.org commit -qam second 2>&1; git log --format=%s | head -n 1)"
 say usrwrite "$(touch /usr/bin/new-file 2>&1 && echo ok)"
+say ahead "$(cat "/sys/class/bdi/0:$(stat -c %d /guest.sh)/read_ahead_kb")"
 say end yes
 SH
 VM_LIMIT=100 vm --share "$W/guest.sh:/guest.sh" -- bash /guest.sh
 guest_is end yes "the script came to its end"
+guest_is ahead 480 "a file that is read to its end comes 480 KiB a request"
 guest_is usr "0:0 " "/usr belongs to root"
 guest_is mine "$me " "the user's files belong to the user"
 guest_is status "?? untracked" "git status works in the current directory"

@@ -17,15 +17,17 @@ watch -- --timeout 1s -- sleep 60
 is "$rc/$left" "124/" "nor one that is over its time"
 clean "namespaces, mounts, sockets, cgroups, directories are as before"
 
-## 10 at once
+## 10 at once; fewer where one CPU is slow
+together=10
+[ "$MAYFLY_TIME_SCALE" -eq 1 ] || together=4
 pids=()
-for i in 1 2 3 4 5 6 7 8 9 10; do
+for ((i = 1; i <= together; i++)); do
 	timeout -k 5 "$(scaled 100)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --memory 128M -- sh -c "echo run-$i; exit $i" \
 		</dev/null >"$T/many.$i" 2>"$T/many.err.$i" &
 	pids+=($!)
 done
 bad=0
-for i in 1 2 3 4 5 6 7 8 9 10; do
+for ((i = 1; i <= together; i++)); do
 	wait "${pids[$((i - 1))]}"
 	status=$?
 	[ "$status" = "$i" ] && [ "$(cat "$T/many.$i")" = "run-$i" ] || {
@@ -33,7 +35,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 		diag "run $i: status $status, $(tail -n 2 "$T/many.err.$i")"
 	}
 done
-is "$bad" 0 "10 runs at once, each with its own output and status"
+is "$bad" 0 "$together runs at once, each with its own output and status"
 clean "they leave nothing"
 
 ## One after the other; tests/soak has more

@@ -68,7 +68,7 @@ root
 		sh -ec '. /etc/os-release; echo $ID; touch /usr/bin/new /etc/new; ls -l /bin | cut -c1; sort --version | head -n 1 | cut -c1-4; rm -r /usr/share; ls /usr'
 	like "$rc $(out | tr '\n' ' ')" "^0 debian l sort .*bin " "$who: Debian's own programs, and all of it can be written"
 	unlike "$(out)" "share" "$who: also be removed"
-	try "$@" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --rootfs "$tree" --no-cwd -- \
+	try "$@" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --rootfs "$tree" --no-cwd --user 0 -- \
 		bash -c '. /etc/os-release; echo $ID; cat /etc/debian_version; touch /usr/new && echo made; ls /lib64/ld-linux-x86-64.so.2'
 	is "$rc/$(out)" "0/debian
 $(cat "$tree/etc/debian_version")

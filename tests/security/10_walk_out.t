@@ -74,7 +74,7 @@ done
 is "$(state "$W")" "$before" "nothing changed on the host"
 diag "measured: $(grep -E '^(remount|mount_again|tag|open_by_handle|name_to)' "$T/out" | tr '\n' ' ')"
 
-VM_LIMIT=120 vm --user 0 --share "$W/share:/share" -- bash raw.sh "$(fewer 300)"
+VM_LIMIT=120 vm --user 0 --share "$W/share:/share" -- bash raw.sh "$(fewer 120)"
 guest_is end yes "the script came to its end"
 is "$(grep '^hole=' "$T/out" | head -n 5)" "" "nothing can be written through the mounts below"
 is "$(grep '^leak=\|^found=' "$T/out" | head -n 5)" "" "nothing leads out: .., links, /proc/self/root, chroot, PID 1's mounts"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_stream.c - a command's pipes against its connection: credit, ends, no spinning
-// links: init/stream.c proto/frame.c
+// links: init/stream.c init/held.c proto/frame.c
 #include "stream.h"
 
 #include "base/checked.h"
@@ -47,6 +47,7 @@ static int setup(bool in)
 	t.conn.fd = t.in.src.fd = t.out.src.fd = -1;
 	if (evloop_init(&t.loop) < 0 || pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -1;
+	t.in.window = PROTO_WINDOW;
 	t.theirs = p[in ? 0 : 1];
 	struct evsource *src = in ? &t.in.src : &t.out.src;
 	*src = (struct evsource){.fd = p[in ? 1 : 0], .fn = on_pipe};
