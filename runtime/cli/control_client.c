@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/fdpass.h"
+#include "base/io.h"
 #include "cli/record.h"
 
 #include <errno.h>
@@ -12,28 +13,44 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 /* A keeper answers at once; what takes longer was not for control_ask(). */
 #define REPLY_MS 20000
+/* How long a keeper may be about to make its socket. */
+#define OPEN_NS 2000000000ull
+#define OPEN_PAUSE_NS 5000000
 
-int control_open_record(const struct record *r, struct err *e)
+static int try_open(const struct record *r)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return err_errno(e, errno, "can't make a socket");
-	if (!record_kept(r))
-		return err_set(e, ESRCH, "machine '%s' is stopped", r->name);
+		return -errno;
 	/* Through the descriptor: the path itself may be longer than an address. */
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/" RECORD_SOCKET,
 		 r->dir_fd);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return errno == ENOENT || errno == ECONNREFUSED
-			       ? err_set(e, ESRCH, "machine '%s' is about to start or to end",
-					 r->name)
-			       : err_errno(e, errno, "can't reach the keeper of machine '%s'",
-					   r->name);
-	return steal_fd(&fd);
+	return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : steal_fd(&fd);
+}
+
+int control_open_record(const struct record *r, struct err *e)
+{
+	const struct timespec pause = {.tv_nsec = OPEN_PAUSE_NS};
+	const uint64_t deadline = io_now_ns() + OPEN_NS;
+	int fd;
+	for (;;) {
+		bool kept = record_kept(r);
+		fd = try_open(r);
+		if (fd >= 0)
+			return fd;
+		if (!kept)
+			return err_set(e, ESRCH, "machine '%s' is stopped", r->name);
+		/* A record comes before its socket, and goes after it. */
+		if ((fd != -ENOENT && fd != -ECONNREFUSED) || io_now_ns() >= deadline)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return err_errno(e, -fd, "can't reach the keeper of machine '%s'", r->name);
 }
 
 int control_open(const char *machine, struct err *e)

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 
+/* Each connection takes two: it is accepted, and its request read. */
+#define LAST_TURNS (4 * KEEP_CONTROL_CLIENTS)
 #define TERM_GRACE_NS 10000000000ull
 
 static uint64_t wall_ns(void)
@@ -362,15 +364,23 @@ void keep_finish(struct keep *k)
 		return;
 	}
 	r->verdict.t.end = io_now_ns();
-	keep_control_shut(&k->control);
 	keep_execs_end(&k->execs);
-	AUTO_FREE char *verdict = verdict_text(&r->verdict);
+	char *verdict = verdict_text(&r->verdict);
+	if (!verdict)
+		verdict = strdup("{}");
 	log_info("machine %s has ended: %s, status %d", k->record.name,
 		 verdict_name(r->verdict.reason), verdict_status(&r->verdict));
 	/* Before anybody hears of it: then the name is free, or the record complete. */
 	record_end(k, verdict);
-	keep_answer_over(k, verdict);
+	k->state = MAYFLY__MACHINE_STATE__STOPPED;
+	k->verdict = verdict;
+	if (verdict)
+		keep_answer_over(k);
+	/* Those who have asked already, and were not heard. */
+	for (int i = 0; i < LAST_TURNS && evloop_once(&r->loop, 0) > 0; i++)
+		;
 	keep_control_close(&k->control);
+	free(steal_ptr(&k->verdict));
 	keep_execs_free(&k->execs);
 	if (k->starter.fd >= 0)
 		evloop_del(&r->loop, &k->starter);

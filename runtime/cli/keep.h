@@ -29,6 +29,7 @@ struct keep {
 	uint64_t stop_ns;  /* when the commands' grace is over; 0: not stopping in good order */
 	uint64_t pause_ns; /* until when pause or resume is to be answered; 0: not asked */
 	bool pausing;	   /* which of both */
+	char *verdict;	   /* JSON, when it is over */
 	uint64_t stats_ns; /* the same for the guest's numbers */
 	int root_fd;	   /* of --rootfs, for names of users; -1: none */
 };
@@ -71,7 +72,7 @@ void keep_answer_open(struct keep *k);
 void keep_answer_exec(struct keep *k, const struct keep_exec *x);
 void keep_answer_paused(struct keep *k);
 void keep_answer_stats(struct keep *k, const Mayfly__GuestStats *guest);
-void keep_answer_over(struct keep *k, const char *verdict);
+void keep_answer_over(struct keep *k);
 
 /* keep_stats.c: what the machine's processes take of the host, as far as it can be read. */
 void keep_stats_host(const struct machine *m, Mayfly__MachineStats *s);

@@ -117,12 +117,23 @@ void keep_answer_exec(struct keep *k, const struct keep_exec *x)
 	each_waiting(k, MAYFLY__CONTROL_REQUEST__BODY_WAIT, tell_exec, x);
 }
 
+static void tell_over(struct keep *k, struct keep_client *c)
+{
+	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
+	m.body_case = MAYFLY__CONTROL_REPLY__BODY_VERDICT;
+	m.verdict = k->verdict;
+	keep_client_reply(c, &m, NULL, 0);
+}
+
 static void answer_wait(struct keep *k, struct keep_client *c, const Mayfly__WaitAsk *q)
 {
 	c->session = q->session;
 	/* The machine's end is told when it has come. */
-	if (q->session == 0)
+	if (q->session == 0) {
+		if (k->verdict)
+			tell_over(k, c);
 		return;
+	}
 	const struct keep_exec *x = keep_execs_find(&k->execs, q->session);
 	if (!x)
 		keep_client_refuse(c, ENOENT, "machine '%s' has no exec %llu", k->record.name,
@@ -342,24 +353,15 @@ void keep_answer_open(struct keep *k)
 	keep_control_init(&k->control, &k->run->loop, &ops, k, k->record.name);
 }
 
-static void tell_over(struct keep *k, struct keep_client *c, const void *arg)
-{
-	const char *verdict = arg;
-	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
-	if (c->asked != MAYFLY__CONTROL_REQUEST__BODY_WAIT || c->session) {
-		keep_client_refuse(c, ESRCH, "machine '%s' has ended", k->record.name);
-		return;
-	}
-	m.body_case = MAYFLY__CONTROL_REPLY__BODY_VERDICT;
-	m.verdict = (char *)(uintptr_t)(verdict ? verdict : "{}");
-	keep_client_reply(c, &m, NULL, 0);
-}
-
-void keep_answer_over(struct keep *k, const char *verdict)
+void keep_answer_over(struct keep *k)
 {
 	for (size_t i = 0; i < KEEP_CONTROL_CLIENTS; i++) {
 		struct keep_client *c = &k->control.client[i];
-		if (c->src.fd >= 0 && c->asked != MAYFLY__CONTROL_REQUEST__BODY__NOT_SET)
-			tell_over(k, c, verdict);
+		if (c->src.fd < 0 || c->asked == MAYFLY__CONTROL_REQUEST__BODY__NOT_SET)
+			continue;
+		if (c->asked == MAYFLY__CONTROL_REQUEST__BODY_WAIT && c->session == 0)
+			tell_over(k, c);
+		else
+			keep_client_refuse(c, ESRCH, "machine '%s' has ended", k->record.name);
 	}
 }
