@@ -26,7 +26,8 @@ static bool seeded(void)
 /* The kernel credits the device's bytes by itself as well, but when it pleases. */
 static void seed_from_device(int hwrng)
 {
-	_Alignas(struct rand_pool_info) unsigned char room[sizeof(struct rand_pool_info) + SEED_BYTES];
+	_Alignas(struct rand_pool_info) unsigned char
+		room[sizeof(struct rand_pool_info) + SEED_BYTES];
 	struct rand_pool_info *seed = (struct rand_pool_info *)room;
 	AUTO_CLOSE int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(hwrng, seed->buf, SEED_BYTES) : -1;
@@ -48,9 +49,10 @@ int entropy_ready(struct err *e)
 		if (hwrng >= 0)
 			seed_from_device(hwrng);
 		if (io_now_ns() >= deadline)
-			return err_set(e, ETIMEDOUT,
-				       "the kernel's random numbers are not seeded: it has no driver "
-				       "for the rng device, and its own sources are too slow");
+			return err_set(
+				e, ETIMEDOUT,
+				"the kernel's random numbers are not seeded: it has no driver "
+				"for the rng device, and its own sources are too slow");
 		poll(NULL, 0, seeded() ? 0 : STEP_MS);
 	}
 	return 0;

@@ -256,13 +256,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	hang_up(&host[0]);
 	hang_up(&host[1]);
 	turn();
-	struct session *s;
+	pid_t pid[4];
+	unsigned n_pids = 0;
+	const struct session *s;
 	LIST_FOREACH(s, &set.list, link)
-		if (s->pid > 0)
-			kill(s->pid, SIGKILL);
+		if (s->pid > 0 && n_pids < ARRAY_SIZE(pid))
+			pid[n_pids++] = s->pid;
 	sessions_close(&set);
 	must(set.n == 0 && set.n_conns == 0, "something is left");
-	while (waitpid(-1, NULL, 0) > 0)
-		;
+	/* Not any child: the fuzzer has one of its own. */
+	while (n_pids-- > 0)
+		must(kill(pid[n_pids], SIGKILL) == 0 && waitpid(pid[n_pids], NULL, 0) > 0, "reap");
 	return 0;
 }
