@@ -52,9 +52,11 @@ IMAGE_SRC := runtime/image/main.c runtime/image/cmd_import.c runtime/image/cmd_e
 	runtime/image/tree.c runtime/image/unpack.c runtime/image/unpack_dir.c \
 	runtime/image/users.c runtime/image/worker.c jailer/landlock.c jailer/seccomp.c runtime/base/err.c \
 	runtime/base/io.c runtime/base/log.c runtime/base/opt.c $(STORE_SRC)
+# Both ends of a copy of files: what walks and sends, and what writes.
+COPY_SRC := $(wildcard runtime/copy/*.c)
 CLI_SRC := $(filter-out $(DOCTOR_SRC),$(wildcard runtime/cli/*.c)) runtime/base/opt.c \
 	$(STORE_SRC) runtime/engine/tcg.c $(STATE_SRC) $(DOCTOR_SRC) \
-	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC)
+	$(BASE_SRC) $(FRAME_SRC) $(CONFIG_SRC) $(COPY_SRC)
 VIRTIO_SRC := runtime/virtio/virtio.c runtime/virtio/queue.c runtime/virtio/chain.c \
 	runtime/vmm/gmem.c
 VSOCK_SRC := runtime/virtio/vsock.c runtime/virtio/vsock_pkt.c runtime/virtio/vsock_conn.c \
@@ -86,7 +88,7 @@ FS_SRV_SRC := runtime/fs/fs.c runtime/fs/fs_attr.c runtime/fs/fs_cache.c runtime
 FS_SRC := runtime/fs/main.c $(FS_SRV_SRC) jailer/seccomp.c $(BASE_SRC) $(CONFIG_SRC)
 JAILER_SRC := jailer/main.c jailer/single.c runtime/base/opt.c jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c \
 	jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c $(STATE_SRC) $(BASE_SRC) $(CONFIG_SRC)
-INIT_SRC := $(wildcard init/*.c) $(BASE_SRC) $(FRAME_SRC)
+INIT_SRC := $(wildcard init/*.c) $(BASE_SRC) $(FRAME_SRC) $(COPY_SRC)
 
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CLI_OBJ := $(call objs,$(CLI_SRC)) $(BUILD)/obj/gen/agent.pb-c.o $(BUILD)/obj/gen/config.pb-c.o \
@@ -248,7 +250,7 @@ $(BUILD)/probe/jail_probe: $(PROBE_OBJ)
 
 .PRECIOUS: $(BUILD)/obj-test/%.o $(BUILD)/obj-fuzz/%.o
 
-.PHONY: unit fuzzers probe check check-fast soak bench rig lint format deps quickstart install uninstall \
+.PHONY: unit fuzzers probe check check-fast soak bench rig lint format deps quickstart install deb uninstall \
 	asan clean help
 
 unit: $(UNIT)
@@ -307,12 +309,15 @@ install: all
 	install -D -m 644 completion/mayfly.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly
 	install -D -m 644 completion/_mayfly $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
 
+deb: all
+	$(call say,DEB,$(BUILD))
+	$(Q)contrib/debian/make-deb $(BUILD) $(VERSION)
+
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/mayfly
 	rm -rf $(LIBDIR)
-	rm -f $(MANDIR)/man1/mayfly.1 $(MANDIR)/man1/mayfly-run.1 $(MANDIR)/man1/mayfly-boot.1 \
-		$(MANDIR)/man1/mayfly-doctor.1 $(MANDIR)/man1/mayfly-gc.1 $(MANDIR)/man1/mayfly-image.1 \
-		$(MANDIR)/man8/mayfly-jailer.8
+	rm -f $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) \
+		$(patsubst man/%,$(MANDIR)/man8/%,$(wildcard man/*.8))
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
 
@@ -330,5 +335,6 @@ help:
 		'make lint         clang-tidy, cppcheck, formatting' \
 		'make asan         the programs with sanitizers, in build/asan' \
 		'make kernel       the guest kernel only' \
+		'make deb          a Debian package, in build' \
 		'make install PREFIX=/usr/local, make uninstall, make deps, make format, make clean' \
 		'V=1 shows the commands'

@@ -1,33 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-# mayfly.bash - completion for bash: mayfly run|boot|doctor|image|gc|version|help, mayfly-jailer
+# mayfly.bash - completion for bash: mayfly and all its commands, mayfly-jailer
 # shellcheck shell=bash disable=SC2207
+#
+# Commands and options are what --help says, so they are never behind the program. Only what a
+# value may be is known here, by what --help calls it.
 
-# The words of a subcommand that are followed by a value.
-_mayfly_run_valued='--engine --cpus --memory -m --timeout -t --boot-timeout --env -e --workdir -w
-	--share --disk --scratch --out --view --hide --rootfs --image --entrypoint --kernel --init
-	--hostname --user -u --jail --uid-range --status-fd'
-_mayfly_boot_valued='--kernel -k --initrd -i --append -a --engine --cpus --memory -m --timeout -t
-	--disk --protocol --jail --uid-range --status-fd'
-_mayfly_jailer_valued='--jail --tree --file --fd --readable --table --memory --pids --env -e
-	--uid-range'
-
-# Index of the command that the machine is to run, or nothing while options are being typed.
-_mayfly_run_command() {
-	local i
-	for ((i = 2; i < COMP_CWORD; i++)); do
-		case ${COMP_WORDS[i]} in
-		--) echo $((i + 1)) && return ;;
-		=) ((i++)) ;;
-		-*)
-			# "--name=value" reaches us as three words.
-			if [[ ${COMP_WORDS[i + 1]} != = && \
-				" ${_mayfly_run_valued//[[:space:]]/ } " == *" ${COMP_WORDS[i]} "* ]]; then
-				((i++))
-			fi
-			;;
-		*) echo "$i" && return ;;
-		esac
+# The words of the line as the user sees them: bash takes "a:b" and "c=d" apart. Sets words and
+# cword; words[cword] ends at the cursor.
+_mayfly_words() {
+	local line=${COMP_LINE:0:COMP_POINT} i part glued
+	words=() cword=-1
+	for ((i = 0; i <= COMP_CWORD; i++)); do
+		part=${COMP_WORDS[i]}
+		glued=
+		[[ $i -gt 0 && $line != [[:space:]]* ]] && glued=1
+		line=${line#"${line%%[![:space:]]*}"}
+		((i == COMP_CWORD)) && part=${part:0:${#line}}
+		line=${line:${#part}}
+		if [[ $glued ]]; then
+			words[cword]+=$part
+		else
+			words[++cword]=$part
+		fi
 	done
+}
+
+# Bash replaces only what is behind its last break: the rest of each answer must go.
+_mayfly_trim() {
+	local done=${cur%"${cur##*[:=]}"} kept=() i
+	[[ $done && ($done == *: && $COMP_WORDBREAKS == *:* ||
+		$done == *= && $COMP_WORDBREAKS == *=*) ]] || return 0
+	for i in "${COMPREPLY[@]}"; do kept+=("${i#"$done"}"); done
+	COMPREPLY=("${kept[@]}")
+}
+
+_mayfly_help() { "${words[0]}" "$@" --help 2>/dev/null </dev/null; }
+
+# The commands that a help text lists.
+_mayfly_commands() { _mayfly_help "$@" | sed -nE '/^commands:/,/^$/s/^  ([a-z][a-z-]*) .*/\1/p'; }
+
+# The options that a help text lists, one line each: "--name -x WHAT", "-" for what there is not.
+# One space before the next word makes that the value; the text behind a flag is further away.
+_mayfly_options() {
+	_mayfly_help "$@" | sed -nE 's/^  (-.,|   ) --([a-z][a-z-]*)( ([^ ]+))?( .*)?$/--\2 \1 \4/p' |
+		sed -E 's/,//; s/ {4,}/ - /; s/ $/ -/'
+}
+
+# What an option takes, by one of its names; fails for a flag, and for what is no option.
+_mayfly_what() {
+	local name letter what
+	while read -r name letter what; do
+		[[ $1 == "$name" || $1 == "$letter" ]] || continue
+		[[ $what != - ]] && echo "$what"
+		return
+	done <<<"$options"
+	return 1
 }
 
 _mayfly_files() {
@@ -35,127 +62,142 @@ _mayfly_files() {
 	COMPREPLY=($(compgen "$@" -- "$cur"))
 }
 
-# Completes the value of an option, of either subcommand.
+_mayfly_machines() { "${words[0]}" ps --all --quiet 2>/dev/null </dev/null; }
+_mayfly_images() {
+	"${words[0]}" image ls 2>/dev/null </dev/null | sed '1d; s/ .*//; p; s/:latest$//' | sort -u
+}
+
+# Completes a value: the option's name, what --help calls it, prefix to keep ("--name=").
 _mayfly_value() {
+	local cur=$4 fixed=
 	case $1 in
-	--engine) COMPREPLY=($(compgen -W 'auto tcg kvm' -- "$cur")) ;;
-	--cpus) COMPREPLY=($(compgen -W '1 2 4 8 16 32' -- "$cur")) ;;
-	--memory | -m) COMPREPLY=($(compgen -W '256M 512M 1G 2G 4G' -- "$cur")) ;;
-	--timeout | -t | --boot-timeout) COMPREPLY=($(compgen -W '10s 1m 10m 1h' -- "$cur")) ;;
-	--env | -e) COMPREPLY=($(compgen -e -- "$cur")) ;;
-	--user | -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-	--share | --disk | --hide | --kernel | -k | --init | --initrd | -i) _mayfly_files -f ;;
-	--scratch) COMPREPLY=($(compgen -W '1G 10G 100G' -- "$cur")) ;;
-	--rootfs | --workdir | -w) _mayfly_files -d ;;
-	--protocol) COMPREPLY=($(compgen -W 'auto linux pvh' -- "$cur")) ;;
-	--view) COMPREPLY=($(compgen -W 'none system' -- "$cur")) ;;
-	--jail) COMPREPLY=($(compgen -W 'full reduced' -- "$cur")) ;;
-	--tree | --file) _mayfly_files -f ;;
-	--table)
-		COMPREPLY=($(compgen -W 'vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg blk-kvm blk-tcg blk-io fs
-			qemu' -- "$cur"))
-		;;
-	--hostname | --out | --status-fd | --append | -a | --uid-range | --fd | --readable | --pids) ;;
-	*) return 1 ;;
-	esac
-}
-
-_mayfly_run() {
-	local at options before=$prev
-	options="${_mayfly_run_valued} --no-cwd --console --no-jail --timings --trace-exits --verbose -v
-		--help -h --"
-	at=$(_mayfly_run_command)
-	if [[ $at ]]; then
-		if ((at == COMP_CWORD)); then
-			_mayfly_files -c -f
-		elif declare -F _command_offset >/dev/null; then
-			_command_offset "$at"
-		else
-			_mayfly_files -f
-		fi
-		return
-	fi
-	[[ $cur == = ]] && cur='' && before=$prev
-	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
-	_mayfly_value "$before" && return
-	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "$options" -- "$cur"))
-	else
-		_mayfly_files -c -f
-	fi
-}
-
-_mayfly_boot() {
-	local before=$prev
-	[[ $cur == = ]] && cur='' && before=$prev
-	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
-	if [[ " ${_mayfly_boot_valued//[[:space:]]/ } " == *" $before "* ]]; then
-		_mayfly_value "$before" && return
-	fi
-	COMPREPLY=($(compgen -W "${_mayfly_boot_valued} --no-jail --trace-exits --timings --verbose -v
-		--help -h" -- "$cur"))
-}
-
-_mayfly_image_names() {
-	COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" image ls 2>/dev/null | sed '1d; s/ .*//; s/:latest$//')" -- "$cur"))
-}
-
-_mayfly_image() {
-	if ((COMP_CWORD == 2)); then
-		COMPREPLY=($(compgen -W 'import ls inspect rm export gc --help -h' -- "$cur"))
-		return
-	fi
-	case ${COMP_WORDS[2]} in
-	import)
-		case $prev in
-		--name | -n) return ;;
-		--max-size) COMPREPLY=($(compgen -W '1G 16G 64G' -- "$cur")) && return ;;
-		--platform) COMPREPLY=($(compgen -W 'linux/amd64' -- "$cur")) && return ;;
+	--cpus) fixed='1 2 4 8 16 32' ;;
+	--memory | -m) fixed='256M 512M 1G 2G 4G' ;;
+	--scratch) fixed='1G 10G 100G' ;;
+	--pids) fixed='100 1000 10000' ;;
+	--user | -u) fixed=$(compgen -u) ;;
+	--env | -e) fixed=$(compgen -e) ;;
+	--signal | -s) fixed='TERM INT HUP QUIT KILL USR1 USR2' ;;
+	--image) fixed=$(_mayfly_images) ;;
+	--out | --hostname | --name | -n) return ;;
+	--platform) fixed='linux/amd64' ;;
+	--table) fixed='vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg blk-kvm blk-tcg blk-io fs qemu' ;;
+	*)
+		case $2 in
+		*'|'*) fixed=${2//|/ } ;;
+		TIME*) fixed='10s 1m 10m 1h' ;;
+		DIR*) _mayfly_files -d ;;
+		FILE* | PATH* | HOST*) _mayfly_files -f ;;
+		MACHINE*) fixed=$(_mayfly_machines) ;;
 		esac
-		if [[ $cur == -* ]]; then
-			COMPREPLY=($(compgen -W '--name -n --max-size --platform --json --quiet -q --help -h' -- "$cur"))
-		else
-			_mayfly_files -f
-		fi
 		;;
-	ls) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
-	gc) COMPREPLY=($(compgen -W '--json --dry-run -n --help -h' -- "$cur")) ;;
-	export) if ((COMP_CWORD == 3)); then _mayfly_image_names; else _mayfly_files -f; fi ;;
-	inspect | rm) _mayfly_image_names ;;
 	esac
+	[[ $fixed ]] && COMPREPLY=($(compgen -W "$fixed" -- "$cur"))
+	[[ $3 ]] && COMPREPLY=("${COMPREPLY[@]/#/$3}")
+}
+
+# The arguments that are no options: command, index of the argument, where it is on the line.
+_mayfly_argument() {
+	case $1 in
+	run | start) _mayfly_command "$3" ;;
+	exec) if (($2 == 0)); then _mayfly_list "$(_mayfly_machines)"; else _mayfly_command "$4"; fi ;;
+	attach | stop | kill | wait | rm | logs | pause | resume | inspect | stats)
+		_mayfly_list "$(_mayfly_machines)"
+		;;
+	cp)
+		[[ $cur == */* ]] || COMPREPLY=($(compgen -S : -W "$(_mayfly_machines)" -- "$cur"))
+		((${#COMPREPLY[@]})) && compopt -o nospace 2>/dev/null
+		[[ $cur == *:* ]] || COMPREPLY+=($(compgen -f -- "$cur"))
+		;;
+	'image import') _mayfly_files -f ;;
+	'image export') if (($2 == 0)); then _mayfly_list "$(_mayfly_images)"; else _mayfly_files -f; fi ;;
+	'image inspect' | 'image rm') _mayfly_list "$(_mayfly_images)" ;;
+	mayfly-jailer) _mayfly_command "$3" ;;
+	esac
+}
+
+_mayfly_list() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
+
+# The command that the machine is to run begins at this word.
+_mayfly_command() {
+	if (($1 == cword)); then
+		_mayfly_files -c -f
+	elif [[ ${#words[@]} -eq ${#COMP_WORDS[@]} ]] && declare -F _command_offset >/dev/null; then
+		_command_offset "$1"
+	else
+		_mayfly_files -f
+	fi
+}
+
+# Everything behind the name of a command: where its words begin, and its name.
+_mayfly_rest() {
+	local at=$1 name=$2 options what i n=0 first=0 second=0
+	shift 2
+	options=$(_mayfly_options "$@")
+	for ((i = at; i < cword; i++)); do
+		case ${words[i]} in
+		--)
+			# What follows is arguments only.
+			for ((i++; i < cword; i++)); do
+				((n == 0)) && first=$i
+				((n == 1)) && second=$i
+				((n++))
+			done
+			_mayfly_argument "$name" "$n" "${first/#0/$cword}" "${second/#0/$cword}"
+			return
+			;;
+		--*=*) ;;
+		-*)
+			what=$(_mayfly_what "${words[i]}")
+			[[ $what ]] || continue
+			((++i == cword)) || continue
+			_mayfly_value "${words[i - 1]}" "$what" '' "$cur"
+			return
+			;;
+		*)
+			((n == 0)) && first=$i
+			((n == 1)) && second=$i
+			((n++))
+			# From its first word on, the command of a machine has its own options.
+			[[ $name == run || $name == start || $name == mayfly-jailer ]] && break
+			[[ $name == exec && $n -eq 2 ]] && break
+			;;
+		esac
+	done
+	if ((i == cword)) && [[ $cur == --*=* ]]; then
+		what=$(_mayfly_what "${cur%%=*}")
+		[[ $what ]] && _mayfly_value "${cur%%=*}" "$what" "${cur%%=*}=" "${cur#*=}"
+	elif ((i == cword)) && [[ $cur == -* ]]; then
+		_mayfly_list "$(sed -E 's/^(.*) (-.?) .*/\1 \2/; s/ -$//' <<<"$options") --"
+	else
+		_mayfly_argument "$name" "$n" "${first/#0/$cword}" "${second/#0/$cword}"
+	fi
 }
 
 _mayfly() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local words cword cur
+	_mayfly_words
+	cur=${words[cword]}
 	COMPREPLY=()
-	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W 'run boot doctor image gc version help --help --version' -- "$cur"))
-		return
+	if ((cword == 1)); then
+		_mayfly_list "$(_mayfly_commands) --help -h --version"
+	elif [[ ${words[1]} == image ]] && ((cword == 2)); then
+		_mayfly_list "$(_mayfly_commands image) --help -h"
+	elif [[ ${words[1]} == image ]]; then
+		_mayfly_rest 3 "image ${words[2]}" image "${words[2]}"
+	elif [[ ${words[1]} != help && ${words[1]} != version ]]; then
+		_mayfly_rest 2 "${words[1]}" "${words[1]}"
 	fi
-	case ${COMP_WORDS[1]} in
-	run) _mayfly_run ;;
-	boot) _mayfly_boot ;;
-	image) _mayfly_image ;;
-	gc) COMPREPLY=($(compgen -W '--json --dry-run -n --quiet -q --help -h' -- "$cur")) ;;
-	doctor) COMPREPLY=($(compgen -W '--json --help -h' -- "$cur")) ;;
-	esac
+	_mayfly_trim
 }
 
 _mayfly_jailer() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i before
+	local words cword cur
+	_mayfly_words
+	cur=${words[cword]}
 	COMPREPLY=()
-	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} == -- ]] || continue
-		_mayfly_files -c -f
-		return
-	done
-	before=$prev
-	[[ $cur == = ]] && cur=''
-	[[ $prev == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
-	if [[ " ${_mayfly_jailer_valued//[[:space:]]/ } " == *" $before "* ]]; then
-		_mayfly_value "$before" && return
-	fi
-	COMPREPLY=($(compgen -W "${_mayfly_jailer_valued} --keep-id --verbose -v --help -h --" -- "$cur"))
+	_mayfly_rest 1 mayfly-jailer
+	_mayfly_trim
 }
 
 complete -F _mayfly mayfly

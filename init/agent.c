@@ -27,6 +27,9 @@
 #define CONTROL_TIMEOUT_NS 20000000000ull
 #define GOODBYE_MS 1000
 #define CONNECT_MS 10000
+/* The host answers as many questions in all. */
+#define CLOCK_TRIES 8
+#define CLOCK_SOON_NS 4000000ull
 #define ACCEPT_BUDGET 16
 
 struct agent {
@@ -135,24 +138,44 @@ static int expect(struct agent *a, Mayfly__Frame__BodyCase type, Mayfly__Frame *
 	return err_set(e, EPROTO, "the host sent something else than was its turn");
 }
 
+static int ask_clock(struct agent *a, struct err *e)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Clock question = MAYFLY__CLOCK__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_CLOCK;
+	f.clock = &question;
+	int ret = frame_send(&a->control, &f);
+	return ret < 0 ? err_errno(e, -ret, "can't ask for the time") : 0;
+}
+
 /*
  * The host answers our Hello with the time, so it is said as late as possible, when there is
- * nothing left to do but to wait for the answer: that was made somewhere in between, so the middle
- * is taken.
+ * nothing left to do but to wait for the answer. That was made somewhere between asking and hearing
+ * it: the middle is taken. On a busy host that may be far off, so it is asked again until an answer
+ * comes soon.
  */
 static int set_clock(struct agent *a, struct err *e)
 {
-	Mayfly__Frame *f = NULL;
-	uint64_t asked_ns = io_now_ns();
-	int ret = say_hello(a, e);
-	if (ret == 0)
-		ret = expect(a, MAYFLY__FRAME__BODY_CLOCK, &f, e);
-	if (ret < 0)
-		return ret;
-	f->clock->realtime_ns += (io_now_ns() - asked_ns) / 2;
-	ret = setup_clock(f->clock, e);
-	mayfly__frame__free_unpacked(f, NULL);
-	return ret;
+	uint64_t best_ns = UINT64_MAX;
+	Mayfly__Clock now = MAYFLY__CLOCK__INIT;
+	for (int i = 0; i < CLOCK_TRIES && best_ns > CLOCK_SOON_NS; i++) {
+		Mayfly__Frame *f = NULL;
+		uint64_t asked_ns = io_now_ns();
+		int ret = i == 0 ? say_hello(a, e) : ask_clock(a, e);
+		if (ret == 0)
+			ret = expect(a, MAYFLY__FRAME__BODY_CLOCK, &f, e);
+		if (ret < 0)
+			return ret;
+		uint64_t heard_ns = io_now_ns();
+		if (heard_ns - asked_ns < best_ns) {
+			best_ns = heard_ns - asked_ns;
+			/* What the clock would be at the moment when ours was 0. */
+			now.realtime_ns = f->clock->realtime_ns + best_ns / 2 - heard_ns;
+		}
+		mayfly__frame__free_unpacked(f, NULL);
+	}
+	now.realtime_ns += io_now_ns();
+	return setup_clock(&now, e);
 }
 
 static int setup_machine(struct agent *a, struct err *e)
@@ -237,6 +260,7 @@ static int handle_control(struct agent *a, const Mayfly__Frame *f)
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_SHUTDOWN: a->shutdown = true; return 0;
 	case MAYFLY__FRAME__BODY_STATS_ASK: return send_stats(a);
+	case MAYFLY__FRAME__BODY_SIGNAL: return sessions_signal(&a->sessions, f);
 	case MAYFLY__FRAME__BODY_CLOCK:
 		/* A time that can't be is the host's mistake, not the end of the machine. */
 		if (setup_clock(f->clock, &e) < 0)

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "fetch.h"
+#include "put.h"
 #include "sessions.h"
 
 #include <errno.h>
@@ -39,6 +40,8 @@ int session_conn_flush(struct session_conn *c)
 {
 	if (c->state == SESSION_CONN_OVER)
 		return -1;
+	if (c->state == SESSION_CONN_PUT)
+		return 0;
 	int left = frame_flush(&c->conn);
 	if (left < 0) {
 		session_conn_end(c);
@@ -122,11 +125,26 @@ static int take_fetch(struct session_conn *c, const Mayfly__Fetch *m)
 	return 0;
 }
 
+/* From here on the socket is that process's; its end is the connection's. */
+static int take_put(struct session_conn *c, const Mayfly__Put *m)
+{
+	if (put_check(m) < 0)
+		return -EPROTO;
+	pid_t pid = put_spawn(&c->conn, m);
+	if (pid < 0)
+		return pid;
+	evloop_del(c->set->loop, &c->sock);
+	c->copy_pid = pid;
+	c->state = SESSION_CONN_PUT;
+	return 0;
+}
+
 static int handle_new(struct session_conn *c, const Mayfly__Frame *f)
 {
 	switch (f->body_case) {
 	case MAYFLY__FRAME__BODY_HELLO: return 0;
 	case MAYFLY__FRAME__BODY_FETCH: return take_fetch(c, f->fetch);
+	case MAYFLY__FRAME__BODY_PUT: return take_put(c, f->put);
 	case MAYFLY__FRAME__BODY_EXEC_START: return take_start(c, f->exec_start);
 	case MAYFLY__FRAME__BODY_EXEC_ATTACH: return take_attach(c, f->exec_attach);
 	default: return -EPROTO;
@@ -140,6 +158,7 @@ static int handle(struct session_conn *c, const Mayfly__Frame *f)
 	case SESSION_CONN_EXEC: return session_frame(c->session, f);
 	case SESSION_CONN_COPY: return -EPROTO; /* the host has nothing more to say then */
 	case SESSION_CONN_CLOSING:
+	case SESSION_CONN_PUT:
 	case SESSION_CONN_OVER: break;
 	}
 	return 0;
@@ -201,7 +220,7 @@ void session_conn_reaped(struct session_conn *c, int status)
 {
 	c->copy_pid = 0;
 	/* After a whole copy it is the host that closes. */
-	if (status != 0)
+	if (status != 0 || c->state == SESSION_CONN_PUT)
 		session_conn_end(c);
 }
 

@@ -14,6 +14,7 @@ enum session_conn_state {
 	SESSION_CONN_EXEC,    /* of a session */
 	SESSION_CONN_COPY,    /* a process of its own sends files; it ends with the connection */
 	SESSION_CONN_CLOSING, /* its last words are on their way */
+	SESSION_CONN_PUT,     /* a process of its own has the socket, and writes files */
 	SESSION_CONN_OVER,
 };
 

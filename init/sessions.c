@@ -134,6 +134,16 @@ int sessions_sweep(struct sessions *set)
 	return due <= now ? 0 : (int)MIN((due - now) / 1000000 + 1, 3600000ull);
 }
 
+int sessions_signal(struct sessions *set, const Mayfly__Frame *f)
+{
+	struct session *s;
+	int ret = 0;
+	LIST_FOREACH(s, &set->list, link)
+		if (ret == 0)
+			ret = session_frame(s, f);
+	return ret;
+}
+
 void sessions_close(struct sessions *set)
 {
 	struct session *s;

@@ -44,6 +44,9 @@ void sessions_reaped(struct sessions *set, pid_t pid, int status, const struct r
 /* sessions_running() - those that have not ended. */
 unsigned sessions_running(const struct sessions *set);
 
+/* sessions_signal() - a Signal for the commands of all sessions; 0 or -EPROTO. */
+int sessions_signal(struct sessions *set, const Mayfly__Frame *f);
+
 /*
  * sessions_sweep() - ends what takes too long, frees what is over; between two turns of the loop.
  * Returns the milliseconds until it must be called again, -1: when something happens.

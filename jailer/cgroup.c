@@ -361,8 +361,9 @@ uint64_t cgroup_oom_kills(const struct cgroup *c)
 		size_t len;
 		if (!(g->ctls & (1u << CGROUP_MEMORY)))
 			continue;
-		AUTO_CLOSE int fd = openat(g->dir_fd, g->v1 ? "memory.oom_control" : "memory.events",
-					   O_RDONLY | O_CLOEXEC);
+		AUTO_CLOSE int fd =
+			openat(g->dir_fd, g->v1 ? "memory.oom_control" : "memory.events",
+			       O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || io_read_all(fd, LIST_MAX, &text, &len) < 0)
 			return 0;
 		for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save))

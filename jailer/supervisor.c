@@ -38,6 +38,8 @@
 #define MAX_PROCESSES 8
 #define MAX_WORDS 512
 #define GRACE_MS 1000
+/* Of the processes, the one that runs the guest's CPU where mayfly-vmm does not. */
+#define ENGINE "qemu"
 
 struct child {
 	struct evsource pidfd;
@@ -181,11 +183,41 @@ static void on_child(struct evsource *src, uint32_t events)
 		s->deadline_ns = io_now_ns() + GRACE_MS * 1000000ull;
 }
 
+/* QEMU stands still, or goes on. It has no thread that could be asked to. */
+static void pause_engine(struct supervisor *s, bool pause)
+{
+	Mayfly__JailEvent ev = MAYFLY__JAIL_EVENT__INIT;
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->child[i].name, ENGINE) == 0 && s->child[i].pidfd.fd >= 0)
+			syscall(SYS_pidfd_send_signal, s->child[i].pidfd.fd,
+				pause ? SIGSTOP : SIGCONT, NULL, 0);
+	ev.kind = pause ? MAYFLY__JAIL_EVENT__KIND__PAUSED : MAYFLY__JAIL_EVENT__KIND__RUNNING;
+	tell(s, &ev, NULL, 0);
+}
+
+/* Returns false if the owner closed its side, or broke the rules. */
+static bool take_request(struct supervisor *s)
+{
+	ProtobufCMessage *msg = NULL;
+	int ret = config_recv(s->owner.fd, &mayfly__jail_request__descriptor, &msg, NULL, 0, NULL);
+	if (ret == -EAGAIN)
+		return true;
+	if (ret <= 0)
+		return false;
+	const Mayfly__JailRequest *q = (const Mayfly__JailRequest *)msg;
+	bool known = q->pause != q->resume;
+	if (known)
+		pause_engine(s, q->pause);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	return known;
+}
+
 static void on_owner(struct evsource *src, uint32_t events)
 {
 	struct supervisor *s = src->arg;
-	(void)events;
-	/* It never writes: readable means that it closed its side, or broke the rules. */
+	bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	if (src == &s->owner && !ended && take_request(s))
+		return;
 	evloop_del(&s->loop, src);
 	if (src == &s->owner_pidfd)
 		s->owner_gone = true;

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/opt.h"
+#include "cli/record.h"
 #include "idrange.h"
 #include "statedir.h"
 
@@ -38,6 +39,7 @@ struct gc {
 	unsigned removed[SWEEP_KINDS];
 	json_t *list; /* of what was removed */
 	json_t *kept; /* of what the last round had to leave */
+	json_t *ended; /* names of machines whose keepers were killed */
 };
 
 static const char *const kind_names[] = {"machine", "cgroup", "id"};
@@ -111,6 +113,17 @@ static void found(void *arg, enum sweep_kind kind, const char *name, int ret)
 		       text);
 }
 
+static void swept(void *arg, const char *name, bool removed)
+{
+	struct gc *g = arg;
+	json_array_append_new(g->ended, json_string(name));
+	if (!g->json && !g->quiet)
+		printf("%s the record of machine %s, whose keeper was killed\n",
+		       g->dry_run ? (removed ? "would remove" : "would complete")
+				  : (removed ? "removed" : "completed"),
+		       name);
+}
+
 /* Rounds, because the sweeper itself never waits: makers of machines would wait for it. */
 static int sweep(struct gc *g, int base)
 {
@@ -143,8 +156,9 @@ static void report_kept(const struct gc *g)
 static int report(struct gc *g)
 {
 	if (g->json) {
-		json_t *doc = json_pack("{s:i, s:b, s:O, s:O}", "version", JSON_VERSION, "dry_run",
-					g->dry_run, "removed", g->list, "kept", g->kept);
+		json_t *doc = json_pack("{s:i, s:b, s:O, s:O, s:O}", "version", JSON_VERSION,
+					"dry_run", g->dry_run, "removed", g->list, "kept", g->kept,
+					"ended", g->ended);
 		int ret = doc ? json_dumpf(doc, stdout, JSON_INDENT(2)) : -1;
 		json_decref(doc);
 		putchar('\n');
@@ -165,7 +179,8 @@ static void print_help(FILE *out)
 	fprintf(out,
 		"usage: mayfly gc [options]\n\n"
 		"Removes what machines left behind whose processes were all killed at once:\n"
-		"their directories, cgroups and user ids. Running machines are not touched. It\n"
+		"their directories, cgroups and user ids. Records of machines (mayfly ps -a)\n"
+		"whose keepers were killed are completed. Running machines are not touched. It\n"
 		"is safe at any time; each 'mayfly run' does most of it, too.\n\noptions:\n");
 	opt_help(out, gc_options, ARRAY_SIZE(gc_options));
 }
@@ -178,7 +193,9 @@ static int collect(struct gc *g)
 		log_error("%s", e.text);
 		return EXIT_FAILED;
 	}
-	int ret = sweep(g, base);
+	int ret = record_sweep(base, g->dry_run, swept, g);
+	if (ret >= 0)
+		ret = sweep(g, base);
 	if (ret == -EAGAIN)
 		log_error("machines are being started all the time; try again");
 	else if (ret < 0)
@@ -209,12 +226,14 @@ int cmd_gc(int argc, char **argv)
 	}
 	g.list = json_array();
 	g.kept = json_array();
+	g.ended = json_array();
 	int status = EXIT_FAILED;
-	if (g.list && g.kept)
+	if (g.list && g.kept && g.ended)
 		status = collect(&g);
 	else
 		log_error("out of memory");
 	json_decref(g.list);
 	json_decref(g.kept);
+	json_decref(g.ended);
 	return status;
 }

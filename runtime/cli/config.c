@@ -310,7 +310,7 @@ static int parse_id(const char *v, bool group, uint32_t *id, gid_t *primary, str
 	return 0;
 }
 
-static int set_user(void *ctx, const char *v, struct err *e)
+int config_set_user(void *ctx, const char *v, struct err *e)
 {
 	struct vm_config *c = ctx;
 	char user[64];
@@ -396,8 +396,8 @@ static const struct opt run_options[] = {
 	{"pids", 0, "N", "how many processes and threads the command may have", config_set_pids},
 	{"disk-limit", 0, "SIZE", "how much the command may write (default: half the memory)",
 	 config_set_disk_limit},
-	{"output-limit", 0, "SIZE", "end the command when it has written more than this: status 137",
-	 config_set_output_limit},
+	{"output-limit", 0, "SIZE",
+	 "end the command when it has written more than this: status 137", config_set_output_limit},
 	{"idle-timeout", 0, "TIME", "end the machine if nothing goes in or out for so long: 124",
 	 config_set_idle_timeout},
 	{"timeout", 0, "TIME", "end the machine after this time (10s, 5m, 2h): status 124",
@@ -426,7 +426,8 @@ static const struct opt run_options[] = {
 	{"kernel", 0, "FILE", "guest kernel (ELF vmlinux or bzImage)", config_set_kernel},
 	{"init", 0, "FILE", "guest init image (cpio)", set_init},
 	{"hostname", 0, "NAME", "the guest's host name (default mayfly)", set_hostname},
-	{"user", 'u', "UID[:GID]", "who runs the command in the guest (default: you)", set_user},
+	{"user", 'u', "UID[:GID]", "who runs the command in the guest (default: you)",
+	 config_set_user},
 	{"console", 0, NULL, "show the guest's serial console on standard error", set_console},
 	{"jail", 0, "full|reduced", "reduced: without namespaces, where the host forbids them",
 	 config_set_jail},
@@ -461,24 +462,20 @@ void config_defaults(struct vm_config *c)
 	};
 }
 
-int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
+const struct opt *config_run_options(size_t *n)
 {
-	int rest = 0;
-	int ret = config_file_first(c, run_options, ARRAY_SIZE(run_options), argc, argv, e);
-	if (ret == 0)
-		ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
-	if (ret < 0 || c->help)
-		return ret;
+	*n = ARRAY_SIZE(run_options);
+	return run_options;
+}
+
+int config_check_run(const struct vm_config *c, struct err *e)
+{
 	if (c->view_none && c->rootfs)
 		return err_set(e, EINVAL, "--view none and --rootfs exclude each other");
-	c->argv = argv + rest;
-	c->argc = argc - rest;
 	if (c->image && c->rootfs)
 		return err_set(e, EINVAL, "--image and --rootfs are two root file systems");
 	if (c->entrypoint && !c->image)
 		return err_set(e, EINVAL, "--entrypoint is for --image");
-	if (c->argc == 0 && !c->image)
-		return err_set(e, EINVAL, "no command given (example: mayfly run -- uname -a)");
 	if (c->argc > 0 && c->argv[0][0] == '\0')
 		return err_set(e, EINVAL, "the command's name is empty");
 	if (c->n_disk + (c->scratch > 0) + (c->image != NULL) > CONFIG_MAX_DISKS)
@@ -487,6 +484,22 @@ int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
 			"a machine has at most %d disks; --scratch and --image take one each",
 			CONFIG_MAX_DISKS);
 	return config_check_limits(c, e);
+}
+
+int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e)
+{
+	int rest = 0;
+	int ret = config_file_first(c, run_options, ARRAY_SIZE(run_options), argc, argv, e);
+	if (ret == 0)
+		ret = opt_parse(run_options, ARRAY_SIZE(run_options), c, argc, argv, &rest, e);
+	if (ret < 0 || c->help)
+		return ret;
+	c->argv = argv + rest;
+	c->argc = argc - rest;
+	ret = config_check_run(c, e);
+	if (ret == 0 && c->argc == 0 && !c->image)
+		return err_set(e, EINVAL, "no command given (example: mayfly run -- uname -a)");
+	return ret;
 }
 
 void config_free(struct vm_config *c)

@@ -4,6 +4,7 @@
 #define MAYFLY_CLI_CONFIG_H
 
 #include "base/err.h"
+#include "base/opt.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,15 +59,15 @@ struct vm_config {
 	bool boot;		       /* mayfly boot: any kernel, its console on stdio, no agent */
 	uint32_t cpus;
 	uint32_t cpu_permille; /* --cpus with a fraction: processor time on the host; 0: no limit */
-	uint64_t memory;     /* bytes, a multiple of 1 MiB */
-	bool force_memory;   /* also if the host has less */
-	uint64_t timeout_ns; /* 0: none */
+	uint64_t memory;       /* bytes, a multiple of 1 MiB */
+	bool force_memory;     /* also if the host has less */
+	uint64_t timeout_ns;   /* 0: none */
 	uint64_t boot_timeout_ns;
 	uint64_t idle_timeout_ns; /* 0: none, as with the following three */
 	uint64_t output_limit;	  /* bytes of standard output and error together */
 	uint64_t disk_limit;	  /* bytes that changes may take of the guest's memory */
 	uint32_t pids;		  /* processes and threads of the command */
-	const char **env; /* NAME or NAME=VALUE, as given */
+	const char **env;	  /* NAME or NAME=VALUE, as given */
 	size_t n_env;
 	struct share share[CONFIG_MAX_SHARES];
 	size_t n_share;
@@ -101,9 +102,12 @@ struct vm_config {
 	bool verbose;
 	bool help;
 	int status_fd; /* -1: none */
+	bool keep;	  /* mayfly start: this machine lives; these three */
+	bool remove;	  /* its record goes with it */
+	const char *name; /* NULL: one is made up */
 	char **kept;   /* strings of --config */
 	size_t n_kept;
-	char **argv;   /* the command, NULL-terminated */
+	char **argv; /* the command, NULL-terminated */
 	int argc;
 };
 
@@ -112,6 +116,15 @@ void config_defaults(struct vm_config *c);
 
 /* config_parse_run() - the arguments of `mayfly run`; 0 or -EINVAL with text. */
 int config_parse_run(struct vm_config *c, int argc, char **argv, struct err *e);
+
+/* config_parse_start() - the arguments of `mayfly start`; 0 or -EINVAL with text. config_start.c */
+int config_parse_start(struct vm_config *c, int argc, char **argv, struct err *e);
+void config_help_start(void);
+
+/* config_run_options() - the rows of run, some of which are start's; config_check_run() - what
+ * excludes each other in both; 0 or -EINVAL with text. */
+const struct opt *config_run_options(size_t *n);
+int config_check_run(const struct vm_config *c, struct err *e);
 
 /* config_parse_boot() - the arguments of `mayfly boot`; 0 or -EINVAL with text. config_boot.c */
 int config_parse_boot(struct vm_config *c, int argc, char **argv, struct err *e);
@@ -132,6 +145,7 @@ int config_set_timings(void *ctx, const char *v, struct err *e);
 int config_set_trace_exits(void *ctx, const char *v, struct err *e);
 int config_set_verbose(void *ctx, const char *v, struct err *e);
 int config_set_help(void *ctx, const char *v, struct err *e);
+int config_set_user(void *ctx, const char *v, struct err *e);
 int config_set_config(void *ctx, const char *v, struct err *e);
 
 /* Limits; config_limits.c */

@@ -101,10 +101,11 @@ int config_check_limits(const struct vm_config *c, struct err *e)
 			       "--disk-limit is for changes in the guest's memory; with --scratch "
 			       "its size is the limit");
 	if (c->disk_limit > c->memory / 2)
-		return err_set(e, EINVAL,
-			       "--disk-limit of %llu MiB is more than half of the guest's %llu MiB "
-			       "of memory, where changes are kept (use --scratch, or more --memory)",
-			       (unsigned long long)(c->disk_limit >> 20),
-			       (unsigned long long)(c->memory >> 20));
+		return err_set(
+			e, EINVAL,
+			"--disk-limit of %llu MiB is more than half of the guest's %llu MiB "
+			"of memory, where changes are kept (use --scratch, or more --memory)",
+			(unsigned long long)(c->disk_limit >> 20),
+			(unsigned long long)(c->memory >> 20));
 	return 0;
 }

@@ -102,7 +102,8 @@ static void end_input(struct exec_client *c)
 	uint8_t rest[DETACH_KEYS_MAX];
 	size_t n = c->keys ? detach_keys_rest(c->keys, rest) : 0;
 	hostio_close(c->in);
-	if (!pass_on(c, rest, n))
+	/* Whoever looks in on a terminal does not end what is typed there later. */
+	if (!pass_on(c, rest, n) || (c->attach && c->tty))
 		return;
 	int ret = frame_send_eof(&c->conn, MAYFLY__STREAM__STDIN);
 	if (ret < 0)

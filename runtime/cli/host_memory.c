@@ -120,11 +120,12 @@ int host_memory_enough(const struct host_memory *m, uint64_t bytes, struct err *
 	if (bytes <= MIN(host, m->group))
 		return 0;
 	if (m->group < host)
-		return err_set(e, ENOMEM,
-			       "a guest with %llu MiB of memory: the cgroup that mayfly runs in has "
-			       "%llu MiB left (a smaller --memory, or --force-memory to try it)",
-			       (unsigned long long)(bytes >> MIB_SHIFT),
-			       (unsigned long long)(m->group >> MIB_SHIFT));
+		return err_set(
+			e, ENOMEM,
+			"a guest with %llu MiB of memory: the cgroup that mayfly runs in has "
+			"%llu MiB left (a smaller --memory, or --force-memory to try it)",
+			(unsigned long long)(bytes >> MIB_SHIFT),
+			(unsigned long long)(m->group >> MIB_SHIFT));
 	return err_set(e, ENOMEM,
 		       "a guest with %llu MiB of memory: this host has %llu MiB available%s (a "
 		       "smaller --memory, or --force-memory to try it)",

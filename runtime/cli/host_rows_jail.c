@@ -165,7 +165,8 @@ void host_row_cgroup(struct host_row *r, const struct host_facts *f)
 	host_row_value(r, "%s", host_cgroup_kind_name(cg->kind));
 	if (cg->kind == HOST_CGROUP_NONE) {
 		host_row_say(r, HOST_ROWS_NOTE,
-			     "no hierarchy is mounted: machines run without its limits");
+			     "no hierarchy is mounted: machines run without its limits, and --cpus "
+			     "takes whole numbers only");
 		return;
 	}
 	for (unsigned i = 0; i < CGROUP_CTLS; i++) {
@@ -173,13 +174,14 @@ void host_row_cgroup(struct host_row *r, const struct host_facts *f)
 		size_t n = strlen(to);
 		snprintf(to + n, sizeof(can) - n, "%s%s", n ? ", " : "", cgroup_ctl_name(i));
 	}
-	host_row_say(r, *cannot ? HOST_ROWS_NOTE : HOST_ROWS_OK, "%s; %s%s%s%s%s%s", r->value,
+	host_row_say(r, *cannot ? HOST_ROWS_NOTE : HOST_ROWS_OK, "%s; %s%s%s%s%s%s%s", r->value,
 		     *can ? "limits can be set here: " : "", can, *can && *cannot ? "; " : "",
 		     *cannot ? "limits can't be set here: " : "", cannot,
 		     !*cannot			  ? ""
 		     : cg->kind == HOST_CGROUP_V2 ? ""
 		     : f->uid != 0		  ? " (v1 gives ordinary users none)"
-						  : " (not mounted, or not writable)");
+						  : " (not mounted, or not writable)",
+		     cg->usable & (1u << CGROUP_CPU) ? "" : "; --cpus takes whole numbers only");
 	/* v1 knows no delegation that could be had by a command. */
 	if (*cannot && cg->kind == HOST_CGROUP_V2 && f->uid != 0)
 		host_row_fix(r, NULL,

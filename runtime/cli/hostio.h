@@ -37,7 +37,7 @@ struct hostio {
 	int error;    /* why it is done, 0: in good order */
 	uint8_t *buf; /* output: PROTO_WINDOW bytes, a ring */
 	uint32_t head, len;
-	uint32_t owed; /* output: written, not yet given back as credit */
+	uint32_t owed;	/* output: written, not yet given back as credit */
 	uint64_t moved; /* bytes that came or went, for those who ask whether anything happens */
 	struct hostio_limit *limit; /* output: NULL: none */
 };

@@ -14,17 +14,12 @@
 
 int machine_end_ask(int sock)
 {
-	uint8_t buf[64];
 	Mayfly__ControlRequest q = MAYFLY__CONTROL_REQUEST__INIT;
 	Mayfly__WaitAsk w = MAYFLY__WAIT_ASK__INIT;
 	q.version = CONTROL_VERSION;
 	q.body_case = MAYFLY__CONTROL_REQUEST__BODY_WAIT;
 	q.wait = &w;
-	if (mayfly__control_request__get_packed_size(&q) > sizeof(buf))
-		return -EMSGSIZE;
-	struct iovec iov = {.iov_base = buf, .iov_len = mayfly__control_request__pack(&q, buf)};
-	ssize_t n = fdpass_send(sock, &iov, 1, NULL, 0, MSG_DONTWAIT);
-	return n < 0 ? (int)n : 0;
+	return control_send(sock, &q, NULL);
 }
 
 /* The verdict's own words, where there are some. */
@@ -44,7 +39,7 @@ static void describe(const char *verdict, char *text, size_t size)
 
 int machine_end_read(int sock, char *text, size_t size)
 {
-	static uint8_t buf[64 << 10];
+	static uint8_t buf[CONTROL_REPLY_MAX];
 	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
 	ssize_t n = fdpass_recv(sock, &iov, 1, NULL, 0, NULL, MSG_DONTWAIT);
 	if (n == -EAGAIN)

@@ -4,10 +4,17 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/cmd_attach.h"
+#include "cli/cmd_cp.h"
 #include "cli/cmd_doctor.h"
 #include "cli/cmd_exec.h"
 #include "cli/cmd_gc.h"
 #include "cli/cmd_image.h"
+#include "cli/cmd_logs.h"
+#include "cli/cmd_ps.h"
+#include "cli/cmd_start.h"
+#include "cli/cmd_stats.h"
+#include "cli/cmd_stop.h"
+#include "cli/cmd_wait.h"
 #include "cli/config.h"
 #include "cli/run.h"
 #include "cli/verdict.h"
@@ -51,6 +58,11 @@ static int cmd_run(int argc, char **argv)
 	return status;
 }
 
+static int start(int argc, char **argv)
+{
+	return cmd_start(argc, argv, start_ns);
+}
+
 static int cmd_boot(int argc, char **argv)
 {
 	struct vm_config c;
@@ -85,9 +97,21 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a command in a throwaway virtual machine", cmd_run},
+	{"start", "start a machine that stays", start},
 	{"exec", "run a command in a machine that was started", cmd_exec},
 	{"attach", "take over a command that runs in a machine", cmd_attach},
+	{"ps", "list machines", cmd_ps},
+	{"logs", "show what a machine or a command in it said", cmd_logs},
+	{"stop", "end a machine in good order", cmd_stop},
+	{"kill", "end a machine at once", cmd_kill},
+	{"wait", "wait until a machine or a command in it has ended", cmd_wait},
+	{"rm", "forget a machine that has ended", cmd_rm},
+	{"pause", "stop a machine's CPUs", cmd_pause},
+	{"resume", "let them go on", cmd_resume},
+	{"inspect", "print all that is known of a machine", cmd_inspect},
+	{"stats", "show what machines use", cmd_stats},
 	{"boot", "boot a kernel, its serial console on standard input and output", cmd_boot},
+	{"cp", "copy files between the host and a machine", cmd_cp},
 	{"doctor", "say what this host offers and what would improve it", cmd_doctor},
 	{"image", "import, list, remove and export images", cmd_image},
 	{"gc", "remove what dead machines left behind", cmd_gc},

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/client_signals.h"
 #include "cli/host_memory.h"
+#include "cli/keep.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -55,6 +56,14 @@ static bool exited_done(struct run *r)
 	return r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
 }
 
+void run_goodbye(struct run *r)
+{
+	r->phase = RUN_GOODBYE;
+	r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
+	if (run_control_shutdown(r) < 0)
+		r->phase = RUN_OVER;
+}
+
 void run_step(struct run *r)
 {
 	if (term_update(&r->term))
@@ -64,12 +73,8 @@ void run_step(struct run *r)
 	/* Nobody types for a command that has ended: Ctrl-C is mayfly's again. */
 	if (r->phase >= RUN_EXITED && exec_client_flushed(&r->exec))
 		term_restore(&r->term);
-	if (r->phase == RUN_EXITED && exited_done(r)) {
-		r->phase = RUN_GOODBYE;
-		r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
-		if (run_control_shutdown(r) < 0)
-			r->phase = RUN_OVER;
-	}
+	if (r->phase == RUN_EXITED && exited_done(r))
+		run_goodbye(r);
 	bool stuck = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns + CLEAN_NS;
 	if (r->phase == RUN_DYING && (r->machine_gone || stuck)) {
 		/* The last bytes of the command may still be in its connection. */
@@ -115,6 +120,11 @@ static void on_signal(struct evsource *src, uint32_t events)
 		return;
 	int number = (int)si.ssi_signo;
 	run_limits_touch(r);
+	if (r->keep) {
+		keep_signal(r->keep, number);
+		run_step(r);
+		return;
+	}
 	if (number == SIGINT)
 		r->interrupts++;
 	if (number == SIGWINCH || number == SIGTSTP || number == SIGCONT)
@@ -178,6 +188,8 @@ static void check_deadlines(struct run *r, uint64_t now)
 {
 	run_out_tick(r, now);
 	run_limits_tick(r, now);
+	if (r->keep)
+		keep_tick(r->keep, now);
 	if (r->deadline_ns && now >= r->deadline_ns && !run_out_busy(r)) {
 		r->deadline_ns = 0;
 		if (r->phase == RUN_RUNNING && r->results.n > 0) {
@@ -205,7 +217,8 @@ static void check_deadlines(struct run *r, uint64_t now)
 	} else if (r->phase == RUN_RUNNING && r->results.killed) {
 		killed_late(r, now);
 	} else if (r->phase < RUN_EXITED) {
-		run_end(r, VERDICT_GUEST_FAILED, "the agent closed the command's connection");
+		run_end(r, VERDICT_GUEST_FAILED, "the agent closed %s connection",
+			r->keep ? "its" : "the command's");
 	}
 	run_step(r);
 }
@@ -214,6 +227,8 @@ static int next_wait(const struct run *r, uint64_t now)
 {
 	uint64_t at = MIN(run_out_wait(r), exec_client_wait(&r->exec));
 	at = MIN(at, run_limits_wait(r));
+	if (r->keep)
+		at = MIN(at, keep_wait(r->keep));
 	if (r->deadline_ns && !run_out_busy(r))
 		at = MIN(at, r->deadline_ns);
 	if (r->tty_retry_ns && r->tty_retry_ns < at)
@@ -274,8 +289,10 @@ static int prepare(struct run *r, struct err *e)
 		guest_user_find(&r->user, r->cfg, r->cfg->rootfs ? r->views.fd[0] : -1);
 	if (ret == 0)
 		ret = guest_user_env(&r->user, r->cfg, &r->env, e);
-	if (ret == 0)
+	if (ret == 0 && !r->keep)
 		ret = run_command_prepare(r, e);
+	if (ret == 0 && r->keep)
+		ret = keep_prepared(r->keep, e);
 	choose_workdir(r);
 	return ret < 0 ? ret : run_out_open(r, e);
 }
@@ -306,8 +323,10 @@ static int start(struct run *r, struct err *e)
 		ret = watch_signals(r);
 	if (ret < 0)
 		return err_errno(e, -ret, "can't make an event loop");
+	if (r->keep && (ret = keep_open(r->keep, e)) < 0)
+		return ret;
 	ret = r->cfg->tty ? term_open(&r->term, STDIN_FILENO, e) : 0;
-	if (ret == 0)
+	if (ret == 0 && !r->keep)
 		ret = open_stdio(r, e);
 	if (ret == 0 && !r->cfg->boot)
 		ret = prepare(r, e);
@@ -326,6 +345,8 @@ static int start(struct run *r, struct err *e)
 		r->verdict.jail = jails[r->cfg->jail];
 		ret = run_machine_watch(r, e);
 	}
+	if (ret == 0 && r->keep)
+		keep_launched(r->keep);
 	return ret < 0 || r->cfg->boot ? ret : run_control_start(r, e);
 }
 
@@ -337,6 +358,8 @@ static void finish(struct run *r)
 	term_restore(&r->term);
 	run_command_free(r);
 	machine_finish(&r->machine);
+	if (r->keep)
+		keep_finish(r->keep);
 	close_fd(&r->signals.fd);
 	evloop_close(&r->loop);
 	views_close(&r->views);
@@ -371,11 +394,16 @@ static void warn_of_jail(const struct vm_config *c)
 
 int run_main(struct vm_config *c, uint64_t start_ns)
 {
+	return run_keep(c, NULL, start_ns);
+}
+
+int run_keep(struct vm_config *c, struct keep *k, uint64_t start_ns)
+{
 	static struct run r;
 	struct err e = {0};
 	/* The directory of machines is for its owner only, whatever the user's umask. */
 	umask(077);
-	r = (struct run){.cfg = c, .first_death = -1, .verdict.t.start = start_ns};
+	r = (struct run){.cfg = c, .keep = k, .first_death = -1, .verdict.t.start = start_ns};
 	r.phase = c->boot ? RUN_CONSOLE : RUN_BOOTING;
 	r.verdict.boot = c->boot;
 	r.machine = MACHINE_NONE;
@@ -384,6 +412,8 @@ int run_main(struct vm_config *c, uint64_t start_ns)
 	r.control.fd = r.report.fd = r.console.fd = -1;
 	r.in.done = r.out[0].done = r.out[1].done = true;
 	run_command_init(&r);
+	if (k)
+		k->run = &r;
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
 	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;
 	warn_of_jail(c);

@@ -13,7 +13,7 @@
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
-#include "cli/out.h"
+#include "copy/out.h"
 #include "cli/run_image.h"
 #include "cli/term.h"
 #include "cli/verdict.h"
@@ -24,6 +24,7 @@ enum run_phase {
 	RUN_BOOTING,  /* until the agent says Ready */
 	RUN_STARTING, /* the command is on its way in */
 	RUN_RUNNING,
+	RUN_KEPT,    /* a machine that lives: commands come and go (keep.c) */
 	RUN_EXITED,  /* Exit has come; output is flushed, files are copied out */
 	RUN_GOODBYE, /* Shutdown is sent */
 	RUN_DYING,   /* a part of the machine ended: the rest follows, then the verdict is made */
@@ -71,8 +72,11 @@ struct run_limits {
 	uint64_t active_ns; /* when something moved; 0: nothing is expected to yet */
 };
 
+struct keep;
+
 struct run {
 	struct vm_config *cfg;
+	struct keep *keep; /* of a machine that lives, else NULL */
 	struct views views;
 	struct disk_files disks;
 	struct run_image image;
@@ -89,7 +93,7 @@ struct run {
 	bool machine_gone; /* the supervisor said CLEAN, or died */
 	int first_death;   /* enum machine_process of the first to fail, -1: none */
 	int first_status;
-	bool host_oom; /* of that one */
+	bool host_oom;			/* of that one */
 	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
 	bool got_report;
 	bool got_panic;
@@ -101,6 +105,7 @@ struct run {
 
 	struct frame_conn control;
 	struct evsource control_src;
+	unsigned clock_asked;
 
 	struct exec_client exec;
 	struct term term;
@@ -136,6 +141,12 @@ void run_machine_ask_where(struct run *r);
 /* run_machine_tell_ready() - the machine notes how many exits there were until now. */
 void run_machine_tell_ready(struct run *r);
 
+/*
+ * run_machine_pause() - the guest's CPUs are to stand still, or to go on; keep_paused() is called
+ * when they do. 0 or -errno.
+ */
+int run_machine_pause(struct run *r, bool on);
+
 /* run_console.c: the guest's console; pump is for mayfly boot. */
 int run_console_watch(struct run *r, struct err *e);
 void run_console_pump(struct run *r);
@@ -143,6 +154,11 @@ void run_console_pump(struct run *r);
 /* run_control.c: the agent's control connection. */
 int run_control_start(struct run *r, struct err *e);
 int run_control_shutdown(struct run *r);
+
+/* Of a machine that lives: the time is told anew; all commands get a signal; how is the guest? */
+int run_control_clock(struct run *r);
+int run_control_signal(struct run *r, int number);
+int run_control_stats(struct run *r);
 
 /* run_command.c: the command's connection, its terminal, and what its end means for the run. */
 void run_command_init(struct run *r);
@@ -181,6 +197,12 @@ void run_out_tick(struct run *r, uint64_t now);
 
 /* run_out_wait() - when run_out_tick() is to be called next; UINT64_MAX: never. */
 uint64_t run_out_wait(const struct run *r);
+
+/* run_goodbye() - the guest is asked to end, in good order; the verdict is there. */
+void run_goodbye(struct run *r);
+
+/* run_keep() - as run_main(), for a machine that lives. */
+int run_keep(struct vm_config *c, struct keep *k, uint64_t start_ns);
 
 /* run_main() - the whole of it, also of mayfly boot; returns mayfly's exit status. */
 int run_main(struct vm_config *c, uint64_t start_ns);

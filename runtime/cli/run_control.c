@@ -3,11 +3,15 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/keep.h"
 #include "cli/run.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+
+/* Beside the one that Hello is. */
+#define CLOCK_ASKS_MAX 16u
 
 static uint64_t realtime_ns(void)
 {
@@ -85,18 +89,37 @@ static int handle(struct run *r, const Mayfly__Frame *f)
 		log_debug("hello from %s", f->hello->program);
 		/* Not with the setup, which waits in the socket until the guest is up. */
 		return send_clock(r);
+	case MAYFLY__FRAME__BODY_CLOCK:
+		/* Once more: the first answer took too long to be exact. */
+		if (r->phase != RUN_BOOTING || ++r->clock_asked > CLOCK_ASKS_MAX)
+			return -EPROTO;
+		return send_clock(r);
 	case MAYFLY__FRAME__BODY_READY:
 		if (r->phase != RUN_BOOTING)
 			return -EPROTO;
 		note_ready(r, f->ready);
 		run_machine_tell_ready(r);
-		r->phase = RUN_STARTING;
+		r->phase = r->keep ? RUN_KEPT : RUN_STARTING;
+		if (r->keep) {
+			keep_ready(r->keep);
+			return 0;
+		}
 		if (run_command_start(r, &e) < 0)
 			run_end(r, VERDICT_GUEST_FAILED, "%s", e.text);
 		return 0;
 	case MAYFLY__FRAME__BODY_FAILED:
 		run_end(r, VERDICT_GUEST_FAILED, "the guest could not be set up: %s",
 			f->failed->text);
+		return 0;
+	case MAYFLY__FRAME__BODY_SESSION_EVENT:
+		if (!r->keep || r->phase < RUN_KEPT)
+			return -EPROTO;
+		keep_session(r->keep, f->session_event);
+		return 0;
+	case MAYFLY__FRAME__BODY_GUEST_STATS:
+		if (!r->keep)
+			return -EPROTO;
+		keep_guest_stats(r->keep, f->guest_stats);
 		return 0;
 	case MAYFLY__FRAME__BODY_GOODBYE:
 		if (f->goodbye->why != MAYFLY__GOODBYE__WHY__ASKED)
@@ -128,6 +151,13 @@ static void flush(struct run *r)
 		evloop_mod(&r->loop, &r->control_src, EPOLLIN | (left ? EPOLLOUT : 0));
 }
 
+/* The machine's end shows elsewhere; if there is none, a machine that lives is of no use. */
+static void lost(struct run *r)
+{
+	if (r->phase == RUN_KEPT && r->phase_deadline_ns == 0)
+		r->phase_deadline_ns = io_now_ns() + RUN_LOST_NS;
+}
+
 static void on_control(struct evsource *src, uint32_t events)
 {
 	struct run *r = src->arg;
@@ -141,14 +171,15 @@ static void on_control(struct evsource *src, uint32_t events)
 		mayfly__frame__free_unpacked(f, NULL);
 	}
 	if (ret < 0) {
-		/* The machine's end shows elsewhere; only broken rules are told here. */
 		stop(r);
 		if (ret == -EPROTONOSUPPORT)
 			run_end(r, VERDICT_GUEST_FAILED,
 				"the agent in the guest speaks version %u of the protocol, this "
 				"program version %u (is the init image of another build?)",
 				r->control.peer_version, PROTO_VERSION);
-		else if (ret != -ENODATA && ret != -ECONNRESET)
+		else if (ret == -ENODATA || ret == -ECONNRESET)
+			lost(r);
+		else
 			run_end(r, VERDICT_GUEST_FAILED,
 				"the agent in the guest broke the protocol");
 	}
@@ -173,15 +204,46 @@ int run_control_start(struct run *r, struct err *e)
 	return 0;
 }
 
+static int say(struct run *r, const Mayfly__Frame *f)
+{
+	if (r->control_src.fd < 0)
+		return -EPIPE;
+	int ret = frame_send(&r->control, f);
+	flush(r);
+	return ret;
+}
+
 int run_control_shutdown(struct run *r)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__Shutdown s = MAYFLY__SHUTDOWN__INIT;
-	if (r->control_src.fd < 0)
-		return -EPIPE;
 	f.body_case = MAYFLY__FRAME__BODY_SHUTDOWN;
 	f.shutdown = &s;
-	int ret = frame_send(&r->control, &f);
+	return say(r, &f);
+}
+
+int run_control_clock(struct run *r)
+{
+	int ret = r->control_src.fd < 0 ? -EPIPE : send_clock(r);
 	flush(r);
 	return ret;
+}
+
+int run_control_signal(struct run *r, int number)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Signal s = MAYFLY__SIGNAL__INIT;
+	s.number = (uint32_t)number;
+	f.body_case = MAYFLY__FRAME__BODY_SIGNAL;
+	f.signal = &s;
+	return say(r, &f);
+}
+
+int run_control_stats(struct run *r)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__StatsAsk s = MAYFLY__STATS_ASK__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_STATS_ASK;
+	f.stats_ask = &s;
+	return say(r, &f);
 }

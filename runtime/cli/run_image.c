@@ -61,7 +61,8 @@ int run_image_open(struct run_image *i, struct vm_config *c, struct err *e)
 	c->image_env = i->image.meta.config.env;
 	if (!c->workdir)
 		c->workdir = i->image.meta.config.workdir;
-	return choose_argv(i, c, e);
+	/* A machine that lives needs no command. */
+	return c->keep && c->argc == 0 && !c->entrypoint ? 0 : choose_argv(i, c, e);
 }
 
 void run_image_close(struct run_image *i)

@@ -26,9 +26,10 @@ void run_limits_touch(struct run *r)
 static bool may_idle(const struct run *r)
 {
 	bool running = r->phase == RUN_RUNNING && r->verdict.t.exec != 0;
-	bool flushing = (r->phase == RUN_EXITED || r->phase == RUN_DYING) &&
-			!exec_client_flushed(&r->exec);
-	return r->cfg->idle_timeout_ns && !r->results.killed && !run_out_busy(r) && (running || flushing);
+	bool flushing =
+		(r->phase == RUN_EXITED || r->phase == RUN_DYING) && !exec_client_flushed(&r->exec);
+	return r->cfg->idle_timeout_ns && !r->results.killed && !run_out_busy(r) &&
+	       (running || flushing);
 }
 
 static void idle(struct run *r)

@@ -4,6 +4,7 @@
 #include "base/fdpass.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "cli/keep.h"
 #include "cli/run.h"
 #include "proto/config_io.h"
 
@@ -18,6 +19,8 @@
 #define WHERE_MS 300
 /* mayfly-vmm could not start with what it was given. */
 #define VMM_EXIT_SETUP 2
+/* Before its report: one is not asked for before the other has come. */
+#define NOTES_MAX 4
 
 static void on_started(struct run *r, int *fds, size_t nfds)
 {
@@ -74,6 +77,12 @@ static void on_seccomp(struct run *r, const Mayfly__JailEvent *ev)
 		"the machine's %s process (thread %s) made a forbidden system call, %s, and was "
 		"killed: its guest may have taken it over",
 		v->process, v->thread, v->call);
+}
+
+static void on_paused(struct run *r, bool paused)
+{
+	if (r->keep)
+		keep_paused(r->keep, paused);
 }
 
 static void log_line_done(struct run_log *l)
@@ -159,6 +168,8 @@ static void on_owner(struct evsource *src, uint32_t events)
 	case MAYFLY__JAIL_EVENT__KIND__FAILED: run_end(r, VERDICT_CONFIG, "%s", ev->text); break;
 	case MAYFLY__JAIL_EVENT__KIND__SECCOMP: on_seccomp(r, ev); break;
 	case MAYFLY__JAIL_EVENT__KIND__CLEAN: r->machine_gone = true; break;
+	case MAYFLY__JAIL_EVENT__KIND__PAUSED: on_paused(r, true); break;
+	case MAYFLY__JAIL_EVENT__KIND__RUNNING: on_paused(r, false); break;
 	default: log_warn("unknown event from the supervisor"); break;
 	}
 	for (size_t i = 0; i < nfds; i++)
@@ -167,19 +178,25 @@ static void on_owner(struct evsource *src, uint32_t events)
 	run_step(r);
 }
 
-void run_machine_read_report(struct run *r)
+/* Returns true if it was a note: the report may be right behind it. */
+static bool read_one(struct run *r)
 {
 	ProtobufCMessage *msg = NULL;
 	if (r->report.fd < 0)
-		return;
+		return false;
 	int ret = config_recv(r->report.fd, &mayfly__vmm_report__descriptor, &msg, NULL, 0, NULL);
 	if (ret == -EAGAIN)
-		return;
+		return false;
+	const Mayfly__VmmReport *rep = (const Mayfly__VmmReport *)msg;
+	if (ret > 0 && rep->note != MAYFLY__VMM_REPORT__NOTE__NO_NOTE) {
+		on_paused(r, rep->note == MAYFLY__VMM_REPORT__NOTE__NOTE_PAUSED);
+		protobuf_c_message_free_unpacked(msg, NULL);
+		return true;
+	}
 	evloop_del(&r->loop, &r->report);
 	r->report.fd = -1;
 	if (ret <= 0)
-		return;
-	const Mayfly__VmmReport *rep = (const Mayfly__VmmReport *)msg;
+		return false;
 	r->got_report = true;
 	r->vmm_end = rep->end;
 	snprintf(r->vmm_detail, sizeof(r->vmm_detail), "%s", rep->detail);
@@ -199,6 +216,13 @@ void run_machine_read_report(struct run *r)
 		snprintf(r->last_line, sizeof(r->last_line), "%s", rep->console_tail[i]);
 	}
 	protobuf_c_message_free_unpacked(msg, NULL);
+	return false;
+}
+
+void run_machine_read_report(struct run *r)
+{
+	for (int i = 0; i < NOTES_MAX && read_one(r); i++)
+		;
 }
 
 void run_machine_tell_ready(struct run *r)
@@ -207,6 +231,17 @@ void run_machine_tell_ready(struct run *r)
 	q.ready = true;
 	if (r->cfg->engine == ENGINE_KVM && r->report.fd >= 0)
 		config_send(r->report.fd, &q.base, NULL, 0);
+}
+
+int run_machine_pause(struct run *r, bool on)
+{
+	Mayfly__JailRequest j = MAYFLY__JAIL_REQUEST__INIT;
+	Mayfly__VmmRequest q = MAYFLY__VMM_REQUEST__INIT;
+	j.pause = q.pause = on;
+	j.resume = q.resume = !on;
+	if (r->cfg->engine == ENGINE_KVM)
+		return r->report.fd < 0 ? -EPIPE : config_send(r->report.fd, &q.base, NULL, 0);
+	return r->owner.fd < 0 ? -EPIPE : config_send(r->owner.fd, &j.base, NULL, 0);
 }
 
 void run_machine_ask_where(struct run *r)
@@ -301,8 +336,7 @@ static void judge_guest(struct run *r)
 	/* Where it was is worth telling of a guest that did not get far. */
 	const char *where = booted ? "" : r->vmm_detail;
 	if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_HALTED)
-		verdict_set(&r->verdict,
-			    r->power_off ? VERDICT_GUEST_POWEROFF : VERDICT_GUEST_HALT,
+		verdict_set(&r->verdict, r->power_off ? VERDICT_GUEST_POWEROFF : VERDICT_GUEST_HALT,
 			    "the guest %s%s", r->power_off ? "powered itself off" : "halted itself",
 			    when);
 	else if (r->vmm_end == MAYFLY__VMM_REPORT__END__GUEST_SHUTDOWN)

@@ -25,13 +25,19 @@ static struct out_target *current(struct run *r)
 	return &r->results.target[r->results.at];
 }
 
+static int open_target(struct run *r, struct out_target *t, const struct out_spec *s, struct err *e)
+{
+	int ret = out_target_open(t, s->host, s->max_bytes, e);
+	return ret < 0 ? ret : out_target_source(t, s->guest, r->workdir, e);
+}
+
 int run_out_open(struct run *r, struct err *e)
 {
 	struct run_out *o = &r->results;
 	int ret = 0;
 	for (size_t i = 0; ret == 0 && i < r->cfg->n_out; i++) {
 		o->n = i + 1;
-		ret = out_target_open(&o->target[i], &r->cfg->out[i], r->workdir, e);
+		ret = open_target(r, &o->target[i], &r->cfg->out[i], e);
 	}
 	if (ret == 0 && o->n > 0) {
 		o->writer = malloc(sizeof(*o->writer));
@@ -105,18 +111,12 @@ static void take_note(struct run *r, const Mayfly__FetchNote *m)
 static int take_end(struct run *r, const Mayfly__FetchEnd *m, struct err *e)
 {
 	struct run_out *o = &r->results;
-	if (m->code == ENOENT)
-		return err_set(e, ENOENT, "there is nothing of this name in the guest");
-	if (m->code != 0)
-		return err_set(e, EIO, "%.200s", m->text);
-	if (!o->writer->complete && m->lost == 0)
-		return err_set(e, EPROTO, "the guest ended the copy before its end");
+	int ret = out_end(o->writer, m, e);
 	if (m->notes > MIN(o->noted, NOTES_SHOWN))
 		log_warn("note: --out %.200s: %llu more like these", current(r)->guest,
 			 (unsigned long long)(m->notes - MIN(o->noted, NOTES_SHOWN)));
-	if (m->lost > 0)
-		return err_set(e, EIO, "%llu files or directories could not be copied",
-			       (unsigned long long)m->lost);
+	if (ret < 0)
+		return ret;
 	log_info("--out %s: %llu files and directories, %llu bytes", current(r)->host,
 		 (unsigned long long)o->writer->entries, (unsigned long long)o->writer->bytes);
 	return 1;
@@ -125,15 +125,10 @@ static int take_end(struct run *r, const Mayfly__FetchEnd *m, struct err *e)
 /* Returns 0, 1 after the last one, -errno with text. */
 static int handle(struct run *r, const Mayfly__Frame *f, struct err *e)
 {
-	struct out *w = r->results.writer;
 	switch (f->body_case) {
-	case MAYFLY__FRAME__BODY_HELLO: return 0;
-	case MAYFLY__FRAME__BODY_ENTRY: return out_entry(w, f->entry, e);
-	case MAYFLY__FRAME__BODY_ENTRY_DATA: return out_data(w, f->entry_data, e);
-	case MAYFLY__FRAME__BODY_ENTRY_END: return out_entry_end(w, f->entry_end, e);
 	case MAYFLY__FRAME__BODY_FETCH_NOTE: take_note(r, f->fetch_note); return 0;
 	case MAYFLY__FRAME__BODY_FETCH_END: return take_end(r, f->fetch_end, e);
-	default: return err_set(e, EPROTO, "the guest sent what is not its turn");
+	default: return out_frame(r->results.writer, f, e);
 	}
 }
 

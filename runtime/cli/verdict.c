@@ -45,6 +45,8 @@ static const char *const reason_names[] = {
 	[VERDICT_MACHINE_ENDED] = "machine-ended",
 	[VERDICT_TAKEN] = "taken",
 	[VERDICT_DETACHED] = "detached",
+	[VERDICT_STOPPED] = "stopped",
+	[VERDICT_KILLED] = "killed",
 	[VERDICT_CONFIG] = "config",
 };
 _Static_assert(ARRAY_SIZE(reason_names) == VERDICT_REASONS, "a name for each reason");
@@ -154,10 +156,12 @@ int verdict_status(const struct verdict *v)
 	case VERDICT_EXIT: return v->code;
 	case VERDICT_SIGNAL:
 	case VERDICT_OOM:
+	case VERDICT_KILLED:
 	case VERDICT_INTERRUPTED: return (EXIT_SIGNAL_BASE + v->signal) & 0xff;
 	case VERDICT_OUTPUT_LIMIT: return EXIT_SIGNAL_BASE + SIGKILL;
 	case VERDICT_IDLE:
 	case VERDICT_TIMEOUT: return EXIT_TIMEOUT;
+	case VERDICT_STOPPED:
 	case VERDICT_DETACHED: return 0;
 	case VERDICT_NOT_STARTED: return v->code == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	default: return EXIT_MAYFLY;
@@ -240,8 +244,7 @@ void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r)
 {
 	v->n_console = 0;
 	for (size_t i = 0; i < r->n_console_tail && v->n_console < VERDICT_CONSOLE_LINES; i++)
-		take_text(v->console[v->n_console++], VERDICT_CONSOLE_LINE_MAX,
-			  r->console_tail[i]);
+		take_text(v->console[v->n_console++], VERDICT_CONSOLE_LINE_MAX, r->console_tail[i]);
 	take_text(v->panic, sizeof(v->panic), r->panic_line);
 }
 
@@ -303,7 +306,7 @@ void verdict_print_exits(const struct verdict *v)
 		(unsigned long long)count);
 }
 
-int verdict_write(const struct verdict *v, int fd)
+char *verdict_text(const struct verdict *v)
 {
 	json_t *o = json_object();
 	json_object_set_new(o, "reason", json_string(verdict_name(v->reason)));
@@ -345,8 +348,14 @@ int verdict_write(const struct verdict *v, int fd)
 					      (json_int_t)v->max_rss_kib));
 	if (v->n_exits > 0)
 		json_object_set_new(o, "exits", exits_json(v));
-	AUTO_FREE char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 	json_decref(o);
+	return text;
+}
+
+int verdict_write(const struct verdict *v, int fd)
+{
+	AUTO_FREE char *text = verdict_text(v);
 	if (!text)
 		return -ENOMEM;
 	int ret = io_write_full(fd, text, strlen(text));

@@ -32,7 +32,7 @@ enum verdict_reason {
 	VERDICT_GUEST_PANIC,
 	VERDICT_GUEST_RESET,
 	VERDICT_TRIPLE_FAULT, /* kvm: the guest's CPU could not even report its exception */
-	VERDICT_GUEST_HALT, /* its kernel stopped the CPUs, or was about to: these two */
+	VERDICT_GUEST_HALT,   /* its kernel stopped the CPUs, or was about to: these two */
 	VERDICT_GUEST_POWEROFF,
 	VERDICT_GUEST_FAILED,
 	VERDICT_VMM_KILLED,
@@ -49,6 +49,8 @@ enum verdict_reason {
 	VERDICT_MACHINE_ENDED, /* exec, attach: the machine did, before the command */
 	VERDICT_TAKEN,	       /* somebody else attached to the command */
 	VERDICT_DETACHED,      /* the command was left running, as asked */
+	VERDICT_STOPPED,       /* machines that live: mayfly stop, in good order */
+	VERDICT_KILLED,	       /* the same, by mayfly kill */
 	VERDICT_CONFIG,
 	VERDICT_REASONS,
 };
@@ -83,9 +85,9 @@ struct verdict {
 	char process[24], thread[24], call[48]; /* of seccomp: who did what; host-oom */
 	bool boot; /* of mayfly boot: how the guest ended is the status */
 	enum verdict_reason reason;
-	int code;	    /* of exit; errno value of not-started */
-	int signal;	    /* of signal, oom, interrupted */
-	char message[1024]; /* for people, empty: none needed */
+	int code;	      /* of exit; errno value of not-started */
+	int signal;	      /* of signal, oom, interrupted */
+	char message[1024];   /* for people, empty: none needed */
 	char oom_process[32]; /* that the guest's kernel killed, as it says */
 	char panic[VERDICT_CONSOLE_LINE_MAX];
 	char console[VERDICT_CONSOLE_LINES][VERDICT_CONSOLE_LINE_MAX]; /* the guest's last lines */
@@ -118,6 +120,9 @@ void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r);
 
 /* verdict_status() - mayfly's exit status, 0 to 255. */
 int verdict_status(const struct verdict *v);
+
+/* verdict_text() - one JSON object, the caller's to free; NULL: no memory. */
+char *verdict_text(const struct verdict *v);
 
 /* verdict_write() - one JSON object and a newline to fd; 0 or -errno. */
 int verdict_write(const struct verdict *v, int fd);

@@ -121,6 +121,18 @@ static const struct vmm_engine *engine_of(const Mayfly__VmmConfig *cfg)
 	return cfg->engine == MAYFLY__VMM_CONFIG__ENGINE__KVM ? &vmm_kvm : &vmm_tcg;
 }
 
+static void pause_engine(struct vmm *v, bool on)
+{
+	const struct vmm_engine *engine = engine_of(v->cfg);
+	Mayfly__VmmReport r = MAYFLY__VMM_REPORT__INIT;
+	int ret = engine->pause ? engine->pause(on) : -ENOTSUP;
+	if (ret < 0)
+		log_warn("the CPUs can't be paused: %s", strerror(-ret));
+	r.note = on && ret == 0 ? MAYFLY__VMM_REPORT__NOTE__NOTE_PAUSED
+				: MAYFLY__VMM_REPORT__NOTE__NOTE_RUNNING;
+	config_send(v->cfg->report_fd, &r.base, NULL, 0);
+}
+
 static void on_request(struct evsource *src, uint32_t events)
 {
 	struct vmm *v = src->arg;
@@ -137,6 +149,8 @@ static void on_request(struct evsource *src, uint32_t events)
 	const Mayfly__VmmRequest *q = (const Mayfly__VmmRequest *)msg;
 	if (q->ready)
 		engine_of(v->cfg)->ready(v);
+	if (q->pause != q->resume)
+		pause_engine(v, q->pause);
 	if (q->end)
 		v->asked = v->loop.stop = true;
 	protobuf_c_message_free_unpacked(msg, NULL);

@@ -39,12 +39,12 @@ static void find_end(struct serial_log *s)
 		return;
 	for (size_t i = 0; i < sizeof(end_marks) / sizeof(end_marks[0]); i++) {
 		size_t n = strlen(end_marks[i].text);
-		if (tail_is(s, end_marks[i].text, n) && (s->line_len == n || tail_is(s, "] ", n + 2)))
+		if (tail_is(s, end_marks[i].text, n) &&
+		    (s->line_len == n || tail_is(s, "] ", n + 2)))
 			s->end = end_marks[i].end;
 	}
 	/* With panic=0 or a number of seconds; without either the reset follows at once. */
-	if (s->panicked &&
-	    (strstr(line, "---[ end Kernel panic") || strstr(line, "Rebooting in ")))
+	if (s->panicked && (strstr(line, "---[ end Kernel panic") || strstr(line, "Rebooting in ")))
 		s->end = SERIAL_END_PANIC;
 }
 

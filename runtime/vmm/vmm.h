@@ -36,6 +36,8 @@ struct vmm_engine {
 	enum seccomp_table table; /* the main thread's */
 	/* start: brings the machine up; 0 or -errno with text. It ends v->loop when it is over. */
 	int (*start)(struct vmm *v, struct err *e);
+	/* pause: the CPUs stand still, or go on; 0 or -errno. NULL: not this process's to do. */
+	int (*pause)(bool on);
 	/* ready: the agent is. */
 	void (*ready)(struct vmm *v);
 	/* end: the loop is over; fills what it knows of the report, whose texts live until exit.

@@ -34,6 +34,7 @@
 #define SLOT_FIRST_IRQ 16
 #define QUEUE_NOTIFY 0x50 /* virtio 1.2, section 4.2.2 */
 #define STOP_MS 1000
+#define PAUSE_MS 1000
 #define EXIT_ROWS 32
 
 /* An exit count as the report has it. */
@@ -383,6 +384,14 @@ static void count_exits(bool ready)
 	}
 }
 
+static int pause_cpus(bool on)
+{
+	if (on)
+		return vcpus_pause(&m.cpus, PAUSE_MS);
+	vcpus_resume(&m.cpus);
+	return 0;
+}
+
 static void ready(struct vmm *v)
 {
 	(void)v;
@@ -425,4 +434,4 @@ static int end(struct vmm *v, Mayfly__VmmReport *r, struct err *e)
 }
 
 const struct vmm_engine vmm_kvm = {
-	.table = SECCOMP_VMM_KVM, .start = start, .ready = ready, .end = end};
+	.table = SECCOMP_VMM_KVM, .start = start, .pause = pause_cpus, .ready = ready, .end = end};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // fuzz_fetch_guest.c - requests to the guest's walk, over trees that are made from the input
-// links: init/fetch.c init/fetch_dir.c runtime/cli/out.c
+// links: init/fetch.c runtime/copy/walk.c runtime/copy/walk_dir.c runtime/copy/out.c
 //
 // Input: the request's length and bytes, then steps that make a tree. A request is refused or
 // answered to its end, and the host's side takes every message of an honest guest.
 #include "base/checked.h"
 #include "base/cleanup.h"
-#include "cli/out.h"
+#include "copy/out.h"
 #include "fetch.h"
 
 #include <errno.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // fuzz_out_host.c - messages of a hostile guest to the side that writes its files on the host
-// links: runtime/cli/out.c runtime/cli/out_file.c
+// links: runtime/copy/out.c runtime/copy/out_file.c
 //
 // Input: steps. Every name, link and size comes from it. Whatever is sent, only the target's name
 // appears beside it, no file grows over the limit, and no temporary name stays.
 #include "base/checked.h"
 #include "base/cleanup.h"
-#include "cli/out.h"
+#include "copy/out.h"
 
 #include <dirent.h>
 #include <errno.h>

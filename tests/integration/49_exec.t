@@ -92,7 +92,7 @@ like "$(out)$(err)" 'fork|Resource temporarily' "number of processes"
 ## Others go on meanwhile
 ex --detach "$me" -- sh -c 'echo begin; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end; exit 9'
 is "$rc" 0 "detached"
-read -r _ id <"$T/out"
+id=$(out)
 ex "$me" -- touch /tmp/go
 is "$rc" 0 "a second exec while one runs"
 mf wait "$me" "$id"
@@ -111,7 +111,7 @@ kill -9 "${pid:-$client}"
 id=$("$MAYFLY" inspect "$me" 2>/dev/null | /usr/bin/python3 -c '
 import json, sys
 d = json.load(sys.stdin)
-print(max(e["session"] for e in d["execs"] if e["state"] != "ended"))')
+print(max(e["exec"] for e in d["exec_list"] if e["state"] != "ended"))')
 timeout -k 5 "$(scaled 30)" "$MAYFLY" attach "$me" "$id" </dev/null >"$T/second" 2>"$T/err" &
 attached=$!
 ex "$me" -- touch /tmp/go2

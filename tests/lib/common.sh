@@ -162,7 +162,7 @@ guest_programs() {
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
 # watch OPTION... -- MAYFLY-RUN-OPTION... -- COMMAND...: one run under watch.py, which see for the
-# options; fills the files that vm fills and sets rc, ms, struck, left.
+# options; fills the files that vm fills and sets rc, ms, struck, left, marker_ms.
 # shellcheck disable=SC2034 # used by the scripts
 watch() {
 	local opts=()
@@ -173,6 +173,7 @@ watch() {
 		--verdict "$T/verdict" --in "${VM_IN:-/dev/null}" --limit "$(scaled "${VM_LIMIT:-40}")" "${opts[@]}" \
 		-- "$MAYFLY" run --engine "$MAYFLY_ENGINE" --status-fd 9 "$@" >"$T/watch"
 	rc=$(sed -n 's/^rc=//p' "$T/watch") ms=$(sed -n 's/^ms=//p' "$T/watch")
+	marker_ms=$(sed -n 's/^marker_ms=//p' "$T/watch")
 	struck=$(sed -n 's/^struck=//p' "$T/watch") left=$(sed -n 's/^left=//p' "$T/watch")
 }
 inventory() { /usr/bin/python3 "$TEST_DIR/lib/watch.py" --inventory; }

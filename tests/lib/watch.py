@@ -6,13 +6,15 @@
 #   watch.py --inventory
 #   watch.py --compare FILE
 #
-# PART is mayfly, jailer, fs, vmm or qemu. MOMENT: start (the part has just appeared), boot (it is
+# PART is mayfly, group (the process group of mayfly, which is in a session of its own then, as under
+# a CI runner), jailer, fs, vmm or qemu. MOMENT: start (the part has just appeared), boot (it is
 # 150 ms old), marker (the command wrote a line "started" and 100 ms have passed), ending (it wrote
 # "ending"), or another part's name (that one has just appeared). --delay adds to it. Several --signal are sent one after the other, 300 ms apart;
 # CRASH is none: it makes the part fault.
 # The command's descendants become children of this process, whoever dies; so none can hide.
 # Prints KEY=VALUE: rc, ms (from the first blow, or the start, to the end of the command), struck
 # (whether the part was there), left (what still runs 2 s later), left_ms (when all was gone).
+# And marker_ms: from the line "started" to the end of the command, -1 without one.
 # MAYFLY_TIME_SCALE (common.sh) multiplies the 300 ms and the 2 s.
 import ctypes, fcntl, os, selectors, signal, subprocess, sys, time
 
@@ -83,12 +85,13 @@ class Watch:
         self.command = command
         self.text = b""
         self.t_struck = None
+        self.t_marker = None
         self.sent = 0
         self.seen_at = None
         self.struck = "no"
 
     def find(self, part):
-        if part == "mayfly":
+        if part in ("mayfly", "group"):
             return self.p.pid
         want = NAMES[part]
         for pid in descendants(self.p.pid):
@@ -129,6 +132,8 @@ class Watch:
             try:
                 if name == "CRASH":
                     crash(pid)
+                elif self.o["part"] == "group":
+                    os.killpg(pid, getattr(signal, "SIG" + name))
                 else:
                     os.kill(pid, getattr(signal, "SIG" + name))
                 self.struck = "yes"
@@ -148,7 +153,8 @@ class Watch:
         signal.signal(signal.SIGTERM, self.on_term)
         t0 = time.monotonic()
         self.p = subprocess.Popen(self.command, stdin=open(self.o["in"], "rb"), stderr=err,
-                                  stdout=subprocess.PIPE, pass_fds=[9])
+                                  stdout=subprocess.PIPE, pass_fds=[9],
+                                  start_new_session=self.o["part"] == "group")
         os.close(9)
         sel = selectors.DefaultSelector()
         sel.register(self.p.stdout, selectors.EVENT_READ)
@@ -162,6 +168,8 @@ class Watch:
                 eof = not data
                 out.write(data[:1 << 20])
                 self.text = (self.text + data)[:100000]
+                if not self.t_marker and b"started" in self.text:
+                    self.t_marker = time.monotonic()
             if self.o["part"]:
                 self.strike()
             if time.monotonic() > t0 + self.o["limit"]:
@@ -184,6 +192,7 @@ class Watch:
             time.sleep(0.01)
         print("rc=%s" % ("hung" if hung else 128 - rc if rc < 0 else rc))
         print("ms=%d" % ((end - (self.t_struck or t0)) * 1000))
+        print("marker_ms=%d" % ((end - self.t_marker) * 1000 if self.t_marker else -1))
         print("struck=%s" % self.struck)
         print("left=%s" % " ".join("%d(%s)" % (p, argv0(p)) for p in left))
         print("left_ms=%d" % left_ms)
@@ -255,6 +264,10 @@ def inventory():
             # The directory of the ids stays; what is in it must not.
             if name == ".ids":
                 items.update("id " + n for n in os.listdir(base + "/.ids") if not is_held(base + "/.ids/" + n, ""))
+            # Likewise the directory of the records of machines that live.
+            elif name == ".machines":
+                items.update("record " + n for n in os.listdir(base + "/.machines")
+                             if not is_held(base + "/.machines/" + n))
             elif not is_held(base + "/" + name):
                 items.add("state " + base + "/" + name)
     for top, dirs, _ in os.walk("/sys/fs/cgroup"):

@@ -39,7 +39,7 @@ run() { # MODE [OPTIONS OF THE SHARE]
 	(cd share && exec python3 "$T/swap.py") &
 	swapper=$!
 	BACKGROUND+=("$swapper")
-	timeout -k 5 "$(scaled 90)" "$T/bin/mayfly" run --engine "$MAYFLY_ENGINE" --jail "$1" -v --status-fd 9 --no-cwd \
+	timeout -k 5 "$(scaled 100)" "$T/bin/mayfly" run --engine "$MAYFLY_ENGINE" --jail "$1" -v --status-fd 9 --no-cwd --boot-timeout "$(scaled 80)s" \
 		--share "$PWD/share:/data${2:-}" -- true </dev/null >"$T/out" 2>"$T/err" 9>"$T/verdict"
 	kill "$swapper" && wait "$swapper" 2>/dev/null
 	diag "met: $(said met)"

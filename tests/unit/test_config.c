@@ -148,7 +148,8 @@ static void test_cpus(void **state)
 	assert_int_equal(c.cpus, 3);
 	assert_int_equal(c.cpu_permille, 0);
 	ALL_BAD("--cpus", "0", "33", "-1", "", "two", "4294967297", "1 ", "0.049", "32.001", "1.",
-		".5", "1.5555", "1,5", "1e1", "nan", "0x1", "+1", "99999999999999999999.5", "1.5.5");
+		".5", "1.5555", "1,5", "1e1", "nan", "0x1", "+1", "99999999999999999999.5",
+		"1.5.5");
 }
 
 static void test_limits(void **state)

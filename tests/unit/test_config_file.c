@@ -172,6 +172,7 @@ static void test_hostile_files(void **state)
 	/* Nobody writes into it: that is no reason to wait. */
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_true(PARSE(NULL, "--config", path, "cmd") < 0);
+	unlink(path);
 	assert_int_equal(PARSE("{}", "--config", path, "--config", path, "cmd"), -EINVAL);
 	assert_int_equal(PARSE(NULL, "--config"), -EINVAL);
 }

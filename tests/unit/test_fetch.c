@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_fetch.c - the guest's walk: order, links not followed, what is noted, sizes, a slow peer
-// links: init/fetch.c init/fetch_dir.c
+// links: init/fetch.c runtime/copy/walk.c runtime/copy/walk_dir.c
 #include "fetch.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "fetch_dir.h"
+#include "copy/walk_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -267,17 +267,17 @@ static void test_bad_requests(void **state)
 
 static void test_too_many_names(void **state)
 {
-	struct fetch_dir d;
+	struct walk_dir d;
 	(void)state;
 	assert_int_equal(system("mkdir top && touch top/a top/b top/c"), 0);
-	assert_int_equal(fetch_dir_open(&d, open("top", O_RDONLY | O_CLOEXEC), 2), -E2BIG);
-	fetch_dir_close(&d);
-	assert_int_equal(fetch_dir_open(&d, open("top", O_RDONLY | O_CLOEXEC), 3), 0);
+	assert_int_equal(walk_dir_open(&d, open("top", O_RDONLY | O_CLOEXEC), 2), -E2BIG);
+	walk_dir_close(&d);
+	assert_int_equal(walk_dir_open(&d, open("top", O_RDONLY | O_CLOEXEC), 3), 0);
 	assert_int_equal(d.n, 3);
 	assert_string_equal(d.name[2], "c");
-	fetch_dir_close(&d);
-	assert_int_equal(fetch_dir_open(&d, open("top/a", O_RDONLY | O_CLOEXEC), 3), -ENOTDIR);
-	fetch_dir_close(&d);
+	walk_dir_close(&d);
+	assert_int_equal(walk_dir_open(&d, open("top/a", O_RDONLY | O_CLOEXEC), 3), -ENOTDIR);
+	walk_dir_close(&d);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

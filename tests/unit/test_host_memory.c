@@ -144,8 +144,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	static const char *const names[] = {
-		"memory.max",		 "memory.current",	  "memory.stat",
-		"memory.limit_in_bytes", "memory.usage_in_bytes",
+		"memory.max",
+		"memory.current",
+		"memory.stat",
+		"memory.limit_in_bytes",
+		"memory.usage_in_bytes",
 	};
 	static const char *const dirs[] = {"a/b", "a", "."};
 	char path[256];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_out.c - messages of a hostile guest: refused by the table, and nothing outside the target
-// links: runtime/cli/out.c runtime/cli/out_file.c
-#include "cli/out.h"
+// links: runtime/copy/out.c runtime/copy/out_file.c
+#include "copy/out.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
-#include "cli/out_file.h"
+#include "copy/out_file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_out_target.c - what HOST of --out may be, and what GUEST becomes
-// links: runtime/cli/out_target.c
-#include "cli/out_target.h"
+// links: runtime/copy/out_target.c
+#include "copy/out_target.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -48,9 +48,9 @@ static int teardown(void **state)
 
 static int open_one(const char *guest, const char *host)
 {
-	struct out_spec s = {.guest = guest, .host = host, .max_bytes = 1};
 	out_target_close(&t.target);
-	return out_target_open(&t.target, &s, "/work", &t.e);
+	int ret = out_target_open(&t.target, host, 1, &t.e);
+	return ret < 0 ? ret : out_target_source(&t.target, guest, "/work", &t.e);
 }
 
 static void test_host(void **state)

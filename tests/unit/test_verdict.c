@@ -117,7 +117,8 @@ static void test_own_ends(void **state)
 		int want = EXIT_MAYFLY;
 		if (r == VERDICT_EXIT)
 			want = 3;
-		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED)
+		else if (r == VERDICT_SIGNAL || r == VERDICT_OOM || r == VERDICT_INTERRUPTED ||
+			 r == VERDICT_KILLED)
 			want = 130;
 		else if (r == VERDICT_OUTPUT_LIMIT)
 			want = 137;
@@ -125,7 +126,7 @@ static void test_own_ends(void **state)
 			want = EXIT_TIMEOUT;
 		else if (r == VERDICT_NOT_STARTED)
 			want = EXIT_NOT_EXECUTABLE;
-		else if (r == VERDICT_DETACHED)
+		else if (r == VERDICT_DETACHED || r == VERDICT_STOPPED)
 			want = 0;
 		assert_int_equal(verdict_status(&v), want);
 		assert_true(verdict_name(v.reason)[0] != '\0');
@@ -158,7 +159,8 @@ static void test_boot_status(void **state)
 			want = 2;
 		assert_int_equal(verdict_status(&boot), want);
 		/* Of a run these are the machine's failure. */
-		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED)
+		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED &&
+		    r != VERDICT_STOPPED)
 			assert_int_equal(verdict_status(&run), EXIT_MAYFLY);
 		json_t *o = written(&boot);
 		assert_int_equal(json_integer_value(json_object_get(o, "status")), want);
@@ -175,10 +177,10 @@ static void test_console(void **state)
 	memset(long_line, 'x', sizeof(long_line) - 1);
 	long_line[sizeof(long_line) - 1] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		lines[i] = i == 1 ? long_line : (char *)(uintptr_t)"a \033[31m\xff\"line";
+		lines[i] = i == 1 ? long_line : (char *)(uintptr_t) "a \033[31m\xff\"line";
 	rep.console_tail = lines;
 	rep.n_console_tail = ARRAY_SIZE(lines);
-	rep.panic_line = (char *)(uintptr_t)"Kernel panic - not syncing: \x80";
+	rep.panic_line = (char *)(uintptr_t) "Kernel panic - not syncing: \x80";
 	for (unsigned r = VERDICT_EXIT; r < VERDICT_REASONS; r++) {
 		struct verdict v = {.reason = (enum verdict_reason)r, .signal = SIGINT};
 		verdict_take_console(&v, &rep);
@@ -208,7 +210,7 @@ static void test_oom_process(void **state)
 	(void)state;
 	struct verdict v = {0};
 	Mayfly__Exit x = exit_of(MAYFLY__EXIT__KIND__SIGNAL, SIGKILL, true, "");
-	x.oom_process = (char *)(uintptr_t)"evil\n\xc3 name that is longer than any of Linux's";
+	x.oom_process = (char *)(uintptr_t) "evil\n\xc3 name that is longer than any of Linux's";
 	verdict_from_exit(&v, &x, MIB512);
 	assert_int_equal(v.reason, VERDICT_OOM);
 	assert_non_null(strstr(v.message, "'evil?? name"));
@@ -217,7 +219,7 @@ static void test_oom_process(void **state)
 	json_decref(o);
 	v = (struct verdict){0};
 	x = exit_of(MAYFLY__EXIT__KIND__CODE, 3, true, "");
-	x.oom_process = (char *)(uintptr_t)"cc1plus";
+	x.oom_process = (char *)(uintptr_t) "cc1plus";
 	verdict_from_exit(&v, &x, MIB512);
 	assert_int_equal(verdict_status(&v), 3);
 	assert_non_null(strstr(v.message, "killed process 'cc1plus'"));

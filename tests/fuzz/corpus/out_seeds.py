@@ -69,3 +69,28 @@ save("fetch_guest", "missing", request(b"/zz") + bytes(STEPS))
 save("fetch_guest", "relative", request(b"a") + bytes(STEPS))
 save("fetch_guest", "nul", request(b"/a\0b") + bytes(STEPS))
 save("fetch_guest", "deep", request(b"/") + bytes([MKDIR, 120, 0] * 19 + [MKFILE, 121, 7]))
+
+# fuzz_put_guest: name, flags (1 slash, 2 into, 4 the target is there, 8 raw bytes), then frames
+PUT_FILE, PUT_DIR, PUT_LINK, PUT_DATA, PUT_END, PUT_OVER = 0, 0x10, 0x20, 2, 3, 5
+
+
+def put(flags, name=b"src"):
+    return bytes([len(name)]) + name + bytes([flags])
+
+
+def put_entry(kind, name=b"", size=0, link=b""):
+    return (bytes([kind, len(name)]) + name + b"\x01\xa4" + bytes(4) + size.to_bytes(3, "big") +
+            bytes([len(link)]) + link)
+
+
+PUT_TREE = (put_entry(PUT_DIR) + put_entry(PUT_FILE, b"a", 9) + bytes([PUT_DATA, 2, 4, PUT_END]) +
+            put_entry(PUT_LINK, b"b", link=b"..") + put_entry(PUT_DIR, b"c") +
+            bytes([PUT_END, PUT_END, PUT_OVER]))
+for flags in range(8):
+    save("put_guest", "tree%d" % flags, put(flags) + PUT_TREE)
+save("put_guest", "nameless", put(6, b"") + PUT_TREE)
+save("put_guest", "file", put(2) + put_entry(PUT_FILE, size=5) + bytes([PUT_DATA, 0, 5, 3, 5]))
+save("put_guest", "dotdot", put(2) + put_entry(PUT_DIR) + put_entry(PUT_FILE, b"../x"))
+save("put_guest", "cut", put(2) + put_entry(PUT_DIR) + put_entry(PUT_FILE, b"a", 9))
+save("put_guest", "raw", put(10) + b"\x02\0\0\0\xa2\x01\x04\0\0\0\xba\x01\0\0")
+save("put_guest", "raw_long", put(10) + b"\xff\xff\xff\xff")

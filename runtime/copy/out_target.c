@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// out_target.c - where one --out goes: HOST, opened before the machine starts
-#include "cli/out_target.h"
+// out_target.c - where one copy goes: HOST, opened before anything comes
+#include "copy/out_target.h"
 
 #include "base/cleanup.h"
 
@@ -94,12 +94,12 @@ static int open_host(struct out_target *t, struct err *e)
 	return open_last(t, parent, e);
 }
 
-static int set_guest(struct out_target *t, const char *guest, const char *workdir, struct err *e)
+int out_target_source(struct out_target *t, const char *guest, const char *workdir, struct err *e)
 {
 	int n = snprintf(t->guest, sizeof(t->guest), "%s%s%s", guest[0] == '/' ? "" : workdir,
 			 guest[0] == '/' ? "" : "/", guest);
 	if (n < 0 || (size_t)n >= sizeof(t->guest))
-		return err_errno(e, ENAMETOOLONG, "the name in the guest");
+		return err_errno(e, ENAMETOOLONG, "the name of what is copied");
 	size_t end = (size_t)n;
 	while (end > 0 && t->guest[end - 1] == '/')
 		end--;
@@ -117,14 +117,23 @@ static int set_guest(struct out_target *t, const char *guest, const char *workdi
 	return 0;
 }
 
-int out_target_open(struct out_target *t, const struct out_spec *s, const char *workdir,
-		    struct err *e)
+int out_target_open(struct out_target *t, const char *host, uint64_t max_bytes, struct err *e)
 {
 	*t = OUT_TARGET_NONE;
-	t->host = s->host;
-	t->max_bytes = s->max_bytes;
-	int ret = set_guest(t, s->guest, workdir, e);
-	return ret < 0 ? ret : open_host(t, e);
+	t->host = host;
+	t->max_bytes = max_bytes;
+	return open_host(t, e);
+}
+
+void out_target_into(struct out_target *t)
+{
+	if (t->dir_fd < 0 || !t->base[0])
+		return;
+	close_fd(&t->parent_fd);
+	t->parent_fd = steal_fd(&t->dir_fd);
+	memcpy(t->name, t->base, sizeof(t->name));
+	t->must_be_dir = false;
+	t->into = true;
 }
 
 void out_target_close(struct out_target *t)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// out_target.h - where one --out goes: HOST, opened before the machine starts
-#ifndef MAYFLY_CLI_OUT_TARGET_H
-#define MAYFLY_CLI_OUT_TARGET_H
+// out_target.h - where one copy goes: HOST, opened before anything comes
+#ifndef MAYFLY_COPY_OUT_TARGET_H
+#define MAYFLY_COPY_OUT_TARGET_H
 
-#include "cli/config.h"
+#include "base/err.h"
 
 #include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Descriptors are -1 when not there. All later work is relative to them. */
 struct out_target {
@@ -15,6 +17,7 @@ struct out_target {
 	int parent_fd;		 /* the directory that HOST is in; -1 if dir_fd is enough */
 	int dir_fd;		 /* HOST itself, if it is a directory */
 	bool must_be_dir;	 /* typed with a slash at its end */
+	bool into;		 /* parent_fd is HOST, and name is base */
 	char name[NAME_MAX + 1]; /* of HOST in parent_fd */
 	char base[NAME_MAX + 1]; /* last name of GUEST; empty: it has none */
 };
@@ -24,11 +27,22 @@ struct out_target {
 /*
  * out_target_open() - opens HOST or the directory that it will be made in, and checks that it may
  * be written to. Links above the last name are followed, as the user typed them; the last is not.
- * @workdir: what a relative GUEST is relative to
+ * @host: as typed; must live as long as t
  * Returns 0 or -errno with text; out_target_close() in both cases.
  */
-int out_target_open(struct out_target *t, const struct out_spec *s, const char *workdir,
-		    struct err *e);
+int out_target_open(struct out_target *t, const char *host, uint64_t max_bytes, struct err *e);
+
+/*
+ * out_target_source() - what is copied from; its last name is base.
+ * @workdir: what a relative path is relative to
+ */
+int out_target_source(struct out_target *t, const char *path, const char *workdir, struct err *e);
+
+/*
+ * out_target_into() - as cp(1): if HOST is a directory the copy goes into it, as base. A source
+ * without a last name ("/", "DIR/.") still becomes HOST itself. After the two above.
+ */
+void out_target_into(struct out_target *t);
 void out_target_close(struct out_target *t);
 
 /*

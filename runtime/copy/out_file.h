@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // out_file.h - one file that appears whole or not at all
-#ifndef MAYFLY_CLI_OUT_FILE_H
-#define MAYFLY_CLI_OUT_FILE_H
+#ifndef MAYFLY_COPY_OUT_FILE_H
+#define MAYFLY_COPY_OUT_FILE_H
 
-#include "cli/out.h"
+#include "copy/out.h"
 
 /* Names that a killed mayfly may leave behind begin so; at most one, and seldom. */
 #define OUT_TEMP_PREFIX ".mayfly-out-"

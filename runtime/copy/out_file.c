@@ -3,7 +3,7 @@
 //
 // O_TMPFILE leaves nothing behind, however mayfly ends. Where a name is taken already, or the file
 // system has no O_TMPFILE, a temporary name stands in the same directory until rename(2).
-#include "cli/out_file.h"
+#include "copy/out_file.h"
 
 #include "base/cleanup.h"
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// out.c - writes the tree that a hostile guest sends, inside one target and nowhere else
+// out.c - writes the tree that a hostile peer sends, inside one target and nowhere else
 //
-// Theory of operation: the guest never sends a path, only single names in the directory it entered
+// Theory of operation: the peer never sends a path, only single names in the directory it entered
 // last, which is open here. So there is nothing to resolve, and what it made before, a link for
 // one, is on no way to anything. Names ascend, so that one that comes twice is seen. A file gets
 // its name when it is whole.
-#include "cli/out.h"
+#include "copy/out.h"
 
 #include "base/checked.h"
 #include "base/cleanup.h"
-#include "cli/out_file.h"
+#include "copy/out_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,19 +21,25 @@
 
 void out_init(struct out *o, const struct out_target *t)
 {
-	*o = (struct out){.target = t, .max_entries = PROTO_TREE_ENTRIES_MAX, .file.fd = -1};
+	*o = (struct out){.target = t,
+			  .peer = "the guest",
+			  .size_hint = "see ',size=' of --out in mayfly-run(1)",
+			  .max_entries = PROTO_TREE_ENTRIES_MAX,
+			  .file.fd = -1};
 }
 
-static int broken(struct err *e, const char *what)
+static int broken(const struct out *o, struct err *e, const char *what)
 {
-	return err_set(e, EPROTO, "the guest sent %s", what);
+	return err_set(e, EPROTO, "%s sent %s", o->peer, what);
 }
 
 /* "can't DO 'HOST/a/b': why", for what is being made in the level that is open. */
 static int failed(const struct out *o, int code, const char *what, struct err *e)
 {
 	char path[400];
-	size_t n = (size_t)snprintf(path, sizeof(path), "%s", o->target->host);
+	size_t n = (size_t)snprintf(path, sizeof(path), "%s%s%s", o->target->host,
+				    o->target->into ? "/" : "",
+				    o->target->into ? o->target->name : "");
 	for (size_t i = 0; i < o->depth && n < sizeof(path); i++)
 		if (o->level[i].last[0])
 			n += (size_t)snprintf(path + n, sizeof(path) - n, "/%s", o->level[i].last);
@@ -58,14 +64,14 @@ static int take_name(struct out *o, const ProtobufCBinaryData *n, struct err *e)
 	struct out_level *l = &o->level[o->depth - 1];
 	char name[NAME_MAX + 1];
 	if (!name_ok(n))
-		return broken(e, "a name that is none");
+		return broken(o, e, "a name that is none");
 	memcpy(name, n->data, n->len);
 	name[n->len] = '\0';
 	int order = strcmp(name, l->last);
 	if (order == 0)
-		return broken(e, "a name twice");
+		return broken(o, e, "a name twice");
 	if (order < 0)
-		return broken(e, "names out of order");
+		return broken(o, e, "names out of order");
 	memcpy(l->last, name, n->len + 1);
 	return 0;
 }
@@ -73,13 +79,13 @@ static int take_name(struct out *o, const ProtobufCBinaryData *n, struct err *e)
 static int check_entry(const struct out *o, const Mayfly__Entry *m, struct err *e)
 {
 	if (o->complete)
-		return broken(e, "an entry behind the last");
+		return broken(o, e, "an entry behind the last");
 	if (o->file.fd >= 0)
-		return broken(e, "an entry inside a file");
+		return broken(o, e, "an entry inside a file");
 	if (o->depth == 0 && m->name.len != 0)
-		return broken(e, "a name for the top");
+		return broken(o, e, "a name for the top");
 	if (m->mtime_ns >= NS_PER_S)
-		return broken(e, "a time that is none");
+		return broken(o, e, "a time that is none");
 	if (o->entries >= o->max_entries)
 		return err_set(e, E2BIG, "more than %u files and directories", o->max_entries);
 	return 0;
@@ -112,7 +118,7 @@ static int enter_dir(struct out *o, const Mayfly__Entry *m, struct err *e)
 	bool keep = o->depth == 0 && t->dir_fd >= 0;
 	int fd;
 	if (o->depth == PROTO_TREE_DEPTH_MAX)
-		return err_set(e, EPROTO, "the guest sent more than %d directories in each other",
+		return err_set(e, EPROTO, "%s sent more than %d directories in each other", o->peer,
 			       PROTO_TREE_DEPTH_MAX);
 	if (keep) {
 		fd = out_open_dir(t->dir_fd, ".", O_RDONLY);
@@ -164,11 +170,10 @@ static int begin_file(struct out *o, const Mayfly__Entry *m, struct out_file *f,
 {
 	uint64_t max = o->target->max_bytes;
 	if (m->size > INT64_MAX)
-		return broken(e, "a size that is none");
+		return broken(o, e, "a size that is none");
 	if (m->size > max || o->bytes > max - m->size)
-		return err_set(e, EFBIG,
-			       "more than %llu MiB (see ',size=' of --out in mayfly-run(1))",
-			       (unsigned long long)(max >> 20));
+		return err_set(e, EFBIG, "more than %llu MiB (%s)", (unsigned long long)(max >> 20),
+			       o->size_hint);
 	o->bytes += m->size;
 	f->size = m->size;
 	f->mode = m->mode & 0777;
@@ -184,7 +189,7 @@ static int make_link(struct out *o, const Mayfly__Entry *m, const struct out_fil
 	char target[PATH_MAX];
 	if (m->link.len == 0 || m->link.len >= sizeof(target) ||
 	    memchr(m->link.data, '\0', m->link.len))
-		return broken(e, "a symbolic link to nowhere");
+		return broken(o, e, "a symbolic link to nowhere");
 	memcpy(target, m->link.data, m->link.len);
 	target[m->link.len] = '\0';
 	int ret = out_file_symlink(f, target);
@@ -208,7 +213,7 @@ int out_entry(struct out *o, const Mayfly__Entry *m, struct err *e)
 	if (m->kind == MAYFLY__ENTRY__KIND__FILE)
 		return begin_file(o, m, &f, e);
 	if (m->kind != MAYFLY__ENTRY__KIND__SYMLINK)
-		return broken(e, "an entry of no known kind");
+		return broken(o, e, "an entry of no known kind");
 	o->complete = o->depth == 0;
 	return make_link(o, m, &f, e);
 }
@@ -217,10 +222,10 @@ int out_data(struct out *o, const Mayfly__EntryData *m, struct err *e)
 {
 	struct out_file *f = &o->file;
 	if (f->fd < 0)
-		return broken(e, "data of no file");
+		return broken(o, e, "data of no file");
 	if (m->offset < f->at || m->data.len == 0 || m->data.len > PROTO_DATA_MAX ||
 	    !range_inside(m->offset, m->data.len, f->size))
-		return broken(e, "data that lies outside its file");
+		return broken(o, e, "data that lies outside its file");
 	for (size_t done = 0; done < m->data.len;) {
 		ssize_t n = pwrite(f->fd, m->data.data + done, m->data.len - done,
 				   (off_t)(m->offset + done));
@@ -262,8 +267,33 @@ int out_entry_end(struct out *o, const Mayfly__EntryEnd *m, struct err *e)
 	if (o->file.fd >= 0)
 		return end_file(o, m->discard, e);
 	if (o->depth == 0 || m->discard)
-		return broken(e, "an end of nothing");
+		return broken(o, e, "an end of nothing");
 	return end_dir(o, e);
+}
+
+int out_frame(struct out *o, const Mayfly__Frame *f, struct err *e)
+{
+	switch (f->body_case) {
+	case MAYFLY__FRAME__BODY_HELLO: return 0;
+	case MAYFLY__FRAME__BODY_ENTRY: return out_entry(o, f->entry, e);
+	case MAYFLY__FRAME__BODY_ENTRY_DATA: return out_data(o, f->entry_data, e);
+	case MAYFLY__FRAME__BODY_ENTRY_END: return out_entry_end(o, f->entry_end, e);
+	default: return broken(o, e, "what is not its turn");
+	}
+}
+
+int out_end(const struct out *o, const Mayfly__FetchEnd *m, struct err *e)
+{
+	if (m->code == ENOENT)
+		return err_set(e, ENOENT, "there is nothing of this name in the guest");
+	if (m->code != 0)
+		return err_set(e, EIO, "%.200s", m->text);
+	if (m->lost > 0)
+		return err_set(e, EIO, "%llu files or directories could not be copied",
+			       (unsigned long long)m->lost);
+	if (!o->complete)
+		return err_set(e, EPROTO, "%s ended the copy before its end", o->peer);
+	return 0;
 }
 
 void out_close(struct out *o)

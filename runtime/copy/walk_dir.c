@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// fetch_dir.c - the names of one directory, in ascending order
+// walk_dir.c - the names of one directory, in ascending order
 //
 // In order, so that the receiver sees a name that comes twice without remembering all of them;
 // all at once, so that a directory that changes meanwhile can't make the walk endless.
-#include "fetch_dir.h"
+#include "walk_dir.h"
 
 #include "base/cleanup.h"
 
@@ -20,7 +20,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Appends the name with its NUL. */
-static int text_add(struct fetch_dir *d, size_t *len, size_t *cap, const char *name)
+static int text_add(struct walk_dir *d, size_t *len, size_t *cap, const char *name)
 {
 	size_t n = strlen(name) + 1;
 	if (*len + n > *cap) {
@@ -36,7 +36,7 @@ static int text_add(struct fetch_dir *d, size_t *len, size_t *cap, const char *n
 	return 0;
 }
 
-static int read_names(struct fetch_dir *d, DIR *dir, size_t max)
+static int read_names(struct walk_dir *d, DIR *dir, size_t max)
 {
 	size_t len = 0;
 	size_t cap = 0;
@@ -56,9 +56,9 @@ static int read_names(struct fetch_dir *d, DIR *dir, size_t max)
 	}
 }
 
-int fetch_dir_open(struct fetch_dir *d, int fd, size_t max)
+int walk_dir_open(struct walk_dir *d, int fd, size_t max)
 {
-	*d = (struct fetch_dir){.fd = fd};
+	*d = (struct walk_dir){.fd = fd};
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	DIR *dir = own < 0 ? NULL : fdopendir(own);
 	if (!dir) {
@@ -80,10 +80,10 @@ int fetch_dir_open(struct fetch_dir *d, int fd, size_t max)
 	return 0;
 }
 
-void fetch_dir_close(struct fetch_dir *d)
+void walk_dir_close(struct walk_dir *d)
 {
 	close_fd(&d->fd);
 	free(d->text);
 	free(d->name);
-	*d = (struct fetch_dir){.fd = -1};
+	*d = (struct walk_dir){.fd = -1};
 }

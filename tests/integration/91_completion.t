@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion: every command and option of --help, image names with their colons, values
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
+. "$(dirname "$0")/../lib/common.sh"
+unset -f _command_offset
+. "$TEST_DIR/../completion/mayfly.bash"
+
+# complete LINE: what bash would offer behind it; the words are taken apart as bash does it.
+complete_line() {
+	local w line=${1/#mayfly/$MAYFLY}
+	COMP_LINE=$line COMP_POINT=${#line} COMP_WORDS=()
+	set -f
+	for w in $line; do
+		while [[ $w =~ ^([^:=]*)([:=]+)(.*)$ ]]; do
+			[ -z "${BASH_REMATCH[1]}" ] || COMP_WORDS+=("${BASH_REMATCH[1]}")
+			COMP_WORDS+=("${BASH_REMATCH[2]}")
+			w=${BASH_REMATCH[3]}
+		done
+		[ -z "$w" ] || COMP_WORDS+=("$w")
+	done
+	set +f
+	[[ $line != *' ' ]] || COMP_WORDS+=("")
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	COMPREPLY=()
+	_mayfly
+	echo "${COMPREPLY[*]}"
+}
+offers() { is "$(complete_line "$1")" "$2" "'$1' gives '$2'"; }
+COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
+
+commands=$("$MAYFLY" help | sed -nE '/^commands:/,/^$/s/^  ([a-z-]+) .*/\1/p')
+missing=
+all=" $(complete_line 'mayfly ') "
+for c in $commands; do [[ $all == *" $c "* ]] || missing+=" $c"; done
+is "$missing" "" "every command"
+for c in $commands 'image import' 'image ls' 'image rm' 'image export' 'image inspect' 'image gc'; do
+	[[ $c != image && $c != help && $c != version ]] || continue
+	missing=
+	# shellcheck disable=SC2086 # two words
+	for o in $("$MAYFLY" $c --help </dev/null | grep -oE '^ {2}(-., | {4})--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+		[[ " $(complete_line "mayfly $c $o") " == *" $o "* ]] || missing+=" $o"
+		[[ " $(complete_line "mayfly $c --") " == *" $o "* ]] || missing+=" $o(--)"
+	done
+	is "$missing" "" "every option of $c"
+done
+like " $(complete_line 'mayfly gc -') " " -q .*" "letters, too"
+
+## Values
+offers "mayfly run --engine " "auto tcg kvm"
+offers "mayfly run --engine=k" "kvm"
+offers "mayfly run --memory=5" "512M"
+offers "mayfly run -m 5" "512M"
+offers "mayfly run --jail r" "reduced"
+: >some-file
+offers "mayfly run --kernel some" "some-file"
+offers "mayfly run ls some" "some-file"
+offers "mayfly run --no-cwd -- ls --some" ""
+offers "mayfly cp some" "some-file"
+
+## Images: bash takes a name apart at its colon
+export XDG_DATA_HOME=$T/data
+mkdir tree && : >tree/f
+"$MAYFLY" image import -q -n alice:3.1 tree && "$MAYFLY" image import -q -n bob tree
+offers "mayfly run --image al" "alice:3.1"
+offers "mayfly run --image alice:" "3.1"
+offers "mayfly run --image alice:3" "3.1"
+offers "mayfly run --image=alice:3" "3.1"
+offers "mayfly image rm alice:" "3.1"
+offers "mayfly image export bo" "bob bob:latest"
+COMP_WORDBREAKS=$' \t\n"\'><;|&('
+offers "mayfly image rm alice:" "alice:3.1"
+COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
+
+## Machines
+if [[ " $commands " == *$'\n'ps* ]]; then
+	mkdir -m 700 run && export XDG_RUNTIME_DIR=$W/run
+	"$MAYFLY" start --engine "$MAYFLY_ENGINE" --name one.machine >/dev/null 2>"$T/err" </dev/null
+	offers "mayfly exec on" "one.machine"
+	offers "mayfly stop o" "one.machine"
+	offers "mayfly cp one" "one.machine:"
+	"$MAYFLY" kill one.machine >/dev/null 2>&1
+	"$MAYFLY" rm one.machine >/dev/null 2>&1
+fi
+
+## A terminal: the whole of bash
+cat >rc <<SH
+PS1='ready# '
+. "$TEST_DIR/../completion/mayfly.bash"
+PATH=$(dirname "$MAYFLY"):\$PATH
+bind 'set enable-bracketed-paste off'
+SH
+/usr/bin/python3 - "$(scaled 20)" >"$T/out" 2>"$T/err" <<'PY'
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "--noprofile", "--rcfile", "rc", "-i"])
+end, seen = time.monotonic() + int(sys.argv[1]), b""
+def until(text):
+    global seen
+    while text not in seen:
+        if not select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+            break
+        seen += os.read(fd, 4096)
+until(b"ready# ")
+os.write(fd, b"mayfly image inspect alice:\t")
+until(b"3.1")
+print(seen.decode())
+os.kill(pid, 9)
+os.waitpid(pid, 0)
+PY
+like "$(out)" "inspect alice:3.1" "typed at a terminal, alice:TAB becomes alice:3.1"
+unlike "$(out)" "alice:alice" "and not alice:alice:3.1"
+done_testing
