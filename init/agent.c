@@ -196,9 +196,10 @@ static int setup_machine(struct agent *a, struct err *e)
 	if (ret == 0) {
 		int limited = spawn_cgroup_enable(f->setup->pids_max);
 		if (limited < 0)
-			ret = err_set(e, EOPNOTSUPP,
-				      "this kernel can't limit the number of processes (--pids): it "
-				      "needs CONFIG_CGROUP_PIDS");
+			ret = err_set(
+				e, EOPNOTSUPP,
+				"this kernel can't limit the number of processes (--pids): it "
+				"needs CONFIG_CGROUP_PIDS");
 	}
 	if (ret == 0)
 		ret = entropy_ready(e);
@@ -307,7 +308,8 @@ static int listen_commands(struct agent *a, struct err *e)
 	struct sockaddr_vm at = {
 		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = PROTO_AGENT_PORT};
 	AUTO_CLOSE int fd = vsock_socket();
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, SESSIONS_CONNS_MAX) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(fd, SESSIONS_CONNS_MAX) < 0)
 		return err_errno(e, errno, "can't listen for commands");
 	int ret = io_set_nonblock(fd, 1);
 	if (ret < 0)

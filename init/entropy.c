@@ -26,17 +26,16 @@ static bool seeded(void)
 /* The kernel credits the device's bytes by itself as well, but when it pleases. */
 static void seed_from_device(int hwrng)
 {
-	struct {
-		struct rand_pool_info info;
-		unsigned char bytes[SEED_BYTES];
-	} seed;
+	_Alignas(struct rand_pool_info) unsigned char
+		room[sizeof(struct rand_pool_info) + SEED_BYTES];
+	struct rand_pool_info *seed = (struct rand_pool_info *)room;
 	AUTO_CLOSE int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(hwrng, seed.bytes, sizeof(seed.bytes)) : -1;
+	ssize_t n = fd >= 0 ? read(hwrng, seed->buf, SEED_BYTES) : -1;
 	if (n <= 0)
 		return;
-	seed.info.entropy_count = (int)n * 8;
-	seed.info.buf_size = (int)n;
-	if (ioctl(fd, RNDADDENTROPY, &seed) == 0)
+	seed->entropy_count = (int)n * 8;
+	seed->buf_size = (int)n;
+	if (ioctl(fd, RNDADDENTROPY, seed) == 0)
 		ioctl(fd, RNDRESEEDCRNG);
 }
 
@@ -50,9 +49,10 @@ int entropy_ready(struct err *e)
 		if (hwrng >= 0)
 			seed_from_device(hwrng);
 		if (io_now_ns() >= deadline)
-			return err_set(e, ETIMEDOUT,
-				       "the kernel's random numbers are not seeded: it has no driver "
-				       "for the rng device, and its own sources are too slow");
+			return err_set(
+				e, ETIMEDOUT,
+				"the kernel's random numbers are not seeded: it has no driver "
+				"for the rng device, and its own sources are too slow");
 		poll(NULL, 0, seeded() ? 0 : STEP_MS);
 	}
 	return 0;

@@ -33,6 +33,8 @@ uint32_t held_next(const struct held *h, const uint8_t **data)
 {
 	uint32_t at = (h->head + h->sent) % PROTO_KEEP_WINDOW;
 	uint32_t part = MIN(h->len - h->sent, PROTO_KEEP_WINDOW - at);
+	if (part == 0)
+		return 0;
 	*data = h->buf + at;
 	return MIN(part, PROTO_DATA_MAX);
 }

@@ -69,7 +69,8 @@ struct session {
 struct session *session_new(struct evloop *loop, struct session_conn *conn,
 			    const Mayfly__ExecStart *m, int *ret);
 
-/* session_frame() - something that its connection said behind that; 0 or -errno of the connection. */
+/* session_frame() - something that its connection said behind that; 0 or -errno of the connection.
+ */
 int session_frame(struct session *s, const Mayfly__Frame *f);
 
 /*

@@ -29,8 +29,8 @@ struct session_conn {
 	struct frame_conn conn;
 	struct evsource sock;
 	pid_t copy_pid;
-	bool shut;		/* our side of a connection that is closing */
-	uint64_t deadline_ns;	/* of NEW and CLOSING */
+	bool shut;	      /* our side of a connection that is closing */
+	uint64_t deadline_ns; /* of NEW and CLOSING */
 };
 
 /* session_conn_new() - over a non-blocking socket, owned from here on; NULL: no memory. */

@@ -20,8 +20,8 @@
 
 static int take_limits(struct session *s, const Mayfly__ExecStart *m)
 {
-	if (m->umask > 01000 || m->n_rlimit > PROTO_RLIMITS_MAX ||
-	    m->n_group > PROTO_GROUPS_MAX || m->timeout_ms > TIMEOUT_MAX_MS)
+	if (m->umask > 01000 || m->n_rlimit > PROTO_RLIMITS_MAX || m->n_group > PROTO_GROUPS_MAX ||
+	    m->timeout_ms > TIMEOUT_MAX_MS)
 		return -EPROTO;
 	s->req.umask = m->umask ? m->umask - 1 : 022;
 	s->req.n_rlimits = m->n_rlimit;
@@ -112,8 +112,9 @@ static int make_cgroup(struct session *s, struct err *e)
 	switch (fd) {
 	case -ENOENT: return 0;
 	case -EEXIST:
-		return err_set(e, EBUSY,
-			       "processes that an earlier command of this number left are still there");
+		return err_set(
+			e, EBUSY,
+			"processes that an earlier command of this number left are still there");
 	case -EOPNOTSUPP:
 		return err_set(e, EOPNOTSUPP,
 			       "the guest's kernel can't limit the number of processes");

@@ -113,9 +113,7 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 static int explain(const struct spawn_request *r, const struct failure *f, struct err *e)
 {
 	switch ((enum step)f->step) {
-	case STEP_LIMITS:
-		err_errno(e, f->code, "can't set the resource limits");
-		return -ECANCELED;
+	case STEP_LIMITS: err_errno(e, f->code, "can't set the resource limits"); return -ECANCELED;
 	case STEP_USER: return err_errno(e, f->code, "can't become user %u", r->uid);
 	case STEP_CWD:
 		/* A missing directory must not look like a missing program. */

@@ -2,8 +2,9 @@
 // stream.c - pipes to frames and back; what can't go on is left where it came from
 //
 // Theory of operation: an output without keep goes from its pipe into a frame, and credit says how
-// much of it. With keep it goes through a ring first, from which it leaves only when it is credited:
-// the room in the ring is the credit, and a new connection begins at the ring's oldest byte.
+// much of it. With keep it goes through a ring first, from which it leaves only when it is
+// credited: the room in the ring is the credit, and a new connection begins at the ring's oldest
+// byte.
 #include "stream.h"
 
 #include "base/checked.h"
@@ -112,8 +113,7 @@ int stream_in_push(struct stream_in *s, struct evloop *loop, struct frame_conn *
 
 void stream_out_watch(struct stream_out *s, struct evloop *loop, const struct frame_conn *conn)
 {
-	bool room = s->keep ? held_room(&s->held) > 0
-			    : conn && s->credit > 0 && frame_room(conn);
+	bool room = s->keep ? held_room(&s->held) > 0 : conn && s->credit > 0 && frame_room(conn);
 	if (s->src.fd >= 0)
 		evloop_mod(loop, &s->src, room ? EPOLLIN : 0);
 }

@@ -98,7 +98,7 @@ is "$rc/$(verdict reason)" "125/guest-reset" "reboot(2) by guest root is guest-r
 vm --user 0 -- /usr/bin/python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321fedc)'
 like "$rc/$(verdict reason)" "^125/guest-" "power off by guest root ends the run ($(verdict reason))"
 soon "$ms" 8000 "promptly ($ms ms)"
-vm --user 0 --timeout "$(scaled 20)s" -- sh -c 'kill -9 1; kill -SEGV 1; kill -TERM 1; kill -STOP 1; sleep 0.3
+vm --user 0 --timeout "$(scaled 20)s" -- sh -c 'kill -9 1; kill -SEGV 1; kill -HUP 1; kill -STOP 1; sleep 0.3
 	i=0; while [ $i -lt 3000 ]; do echo "<1>flood flood flood flood flood $i" >/dev/kmsg; i=$((i + 1)); done; exit 5'
 is "$rc" 5 "signals do nothing to PID 1, and a flood of kernel messages goes nowhere"
 below "$(stat -c %s "$T/err")" 10000 "standard error stays quiet"

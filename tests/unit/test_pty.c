@@ -94,7 +94,8 @@ static void test_size_out_of_range(void **state)
 static void test_signal_goes_to_the_foreground(void **state)
 {
 	(void)state;
-	start("set -m; sh -c 'trap \"echo inner; exit 5\" TERM; echo ready; while :; do sleep 0.02; "
+	start("set -m; sh -c 'trap \"echo inner; exit 5\" TERM; echo ready; while :; do sleep "
+	      "0.02; "
 	      "done'; echo shell $?",
 	      true);
 	srig_until(&h, "ready");

@@ -159,8 +159,7 @@ static void test_boot_status(void **state)
 			want = 2;
 		assert_int_equal(verdict_status(&boot), want);
 		/* Of a run these are the machine's failure. */
-		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED &&
-		    r != VERDICT_STOPPED)
+		if (want <= 2 && r != VERDICT_EXIT && r != VERDICT_DETACHED && r != VERDICT_STOPPED)
 			assert_int_equal(verdict_status(&run), EXIT_MAYFLY);
 		json_t *o = written(&boot);
 		assert_int_equal(json_integer_value(json_object_get(o, "status")), want);
