@@ -78,7 +78,8 @@ static int keep_argv(struct keep_exec *x, const ProtobufCBinaryData *argv, size_
 		if (argv[i].len >= KEEP_EXEC_ARGV_MAX - x->argv_len ||
 		    x->n_argv >= KEEP_EXEC_WORDS_MAX)
 			break;
-		memcpy(x->argv + x->argv_len, argv[i].data, argv[i].len);
+		if (argv[i].len > 0)
+			memcpy(x->argv + x->argv_len, argv[i].data, argv[i].len);
 		x->argv[x->argv_len + argv[i].len] = '\0';
 		/* A word ends where its first NUL is. */
 		x->argv_len += strlen(x->argv + x->argv_len) + 1;
