@@ -149,7 +149,8 @@ static void answer_execs(struct keep *k, struct keep_client *c)
 	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
 	Mayfly__ExecList l = MAYFLY__EXEC_LIST__INIT;
 	const struct keep_exec *x;
-	TAILQ_FOREACH_REVERSE(x, &k->execs.list, keep_exec_list, link) {
+	TAILQ_FOREACH_REVERSE(x, &k->execs.list, keep_exec_list, link)
+	{
 		if (l.n_exec == KEEP_EXEC_LIST_MAX) {
 			l.more++;
 			continue;

@@ -31,11 +31,8 @@ static uint64_t wall_ns(void)
 void keep_execs_init(struct keep_execs *s, struct evloop *loop, const struct keep_execs_ops *ops,
 		     void *arg, const struct record *record, uint64_t memory)
 {
-	*s = (struct keep_execs){.loop = loop,
-				 .ops = ops,
-				 .arg = arg,
-				 .record = record,
-				 .memory = memory};
+	*s = (struct keep_execs){
+		.loop = loop, .ops = ops, .arg = arg, .record = record, .memory = memory};
 	TAILQ_INIT(&s->list);
 }
 
@@ -142,8 +139,8 @@ void keep_exec_info(const struct keep_exec *x, size_t argv_max, struct keep_exec
 	out->m.tty = x->tty;
 	out->m.pid = x->pid;
 	for (; n < x->n_argv && (size_t)(p - x->argv) + strlen(p) < argv_max; n++) {
-		out->argv[n] = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)p,
-						     .len = strlen(p)};
+		out->argv[n] =
+			(ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)p, .len = strlen(p)};
 		p += out->argv[n].len + 1;
 	}
 	out->m.argv = out->argv;
@@ -169,11 +166,11 @@ static void save(const struct keep_exec *x)
 	const char *p = x->argv;
 	for (size_t i = 0; i < x->n_argv; i++, p += strlen(p) + 1)
 		json_array_append_new(argv, text_json(p));
-	json_t *o = json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:s, s:i}", "exec",
-			      (json_int_t)x->number, "command", argv, "tty", x->tty, "pid",
-			      (json_int_t)x->pid, "started_ns", (json_int_t)x->started_ns,
-			      "ended_ns", (json_int_t)x->ended_ns, "reason",
-			      verdict_name(x->end.reason), "status", verdict_status(&x->end));
+	json_t *o =
+		json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:s, s:i}", "exec", (json_int_t)x->number,
+			  "command", argv, "tty", x->tty, "pid", (json_int_t)x->pid, "started_ns",
+			  (json_int_t)x->started_ns, "ended_ns", (json_int_t)x->ended_ns, "reason",
+			  verdict_name(x->end.reason), "status", verdict_status(&x->end));
 	if (o && x->end.message[0])
 		json_object_set_new(o, "message", text_json(x->end.message));
 	file_name(x, "json", file);
@@ -294,9 +291,7 @@ static int handle(struct keep_exec *x, const Mayfly__Frame *f)
 	case MAYFLY__FRAME__BODY_CREDIT:
 	case MAYFLY__FRAME__BODY_EOF:
 	case MAYFLY__FRAME__BODY_STREAM_CLOSED: return 0;
-	case MAYFLY__FRAME__BODY_EXEC_ATTACHED:
-		x->pid = f->exec_attached->pid;
-		return 0;
+	case MAYFLY__FRAME__BODY_EXEC_ATTACHED: x->pid = f->exec_attached->pid; return 0;
 	case MAYFLY__FRAME__BODY_EXEC_STARTED:
 		x->pid = f->exec_started->pid;
 		x->deadline_ns = 0;
@@ -338,8 +333,7 @@ static int push(struct keep_exec *x)
 	int more = send_words(x);
 	for (int i = 0; more >= 0 && i < 2; i++)
 		if (x->owed[i] > 0 &&
-		    frame_send_credit(&x->conn,
-				      i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT,
+		    frame_send_credit(&x->conn, i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT,
 				      x->owed[i]) == 0)
 			x->owed[i] = 0;
 	int left = more < 0 ? more : frame_flush(&x->conn);
@@ -446,7 +440,8 @@ int keep_execs_start(struct keep_execs *s, Mayfly__ExecStart *start, char *const
 	ProtobufCBinaryData words[KEEP_EXEC_WORDS_MAX];
 	size_t n = 0;
 	for (; argv[n] && n < ARRAY_SIZE(words); n++)
-		words[n] = (ProtobufCBinaryData){.data = (uint8_t *)argv[n], .len = strlen(argv[n])};
+		words[n] =
+			(ProtobufCBinaryData){.data = (uint8_t *)argv[n], .len = strlen(argv[n])};
 	struct keep_exec *x = keep_execs_new(s, words, n, false, e);
 	if (!x)
 		return -EAGAIN;
