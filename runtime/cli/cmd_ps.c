@@ -165,8 +165,9 @@ int cmd_ps(int argc, char **argv)
 	} else {
 		printf("%-20s %-22s %-24s %-6s %7s %4s %5s %5s  %s\n", "NAME", "ID", "STATE",
 		       "ENGINE", "MEMORY", "CPUS", "EXECS", "AGE", "COMMAND");
-		json_array_foreach(l.machines, i, o)
+		json_array_foreach(l.machines, i, o) {
 			print_row(o);
+		}
 	}
 	json_decref(l.machines);
 	return ret < 0 ? EXIT_MAYFLY : 0;

@@ -247,11 +247,11 @@ static void lose(struct keep_exec *x, enum verdict_reason reason, const char *wh
 
 static void write_log(struct keep_exec *x, const void *data, size_t len)
 {
-	char file[RECORD_FILE_MAX];
 	int ret = 0;
 	if (x->log_failed)
 		return;
 	if (x->log.fd < 0) {
+		char file[RECORD_FILE_MAX];
 		file_name(x, "log", file);
 		ret = record_log_open(&x->log, x->set->record->dir_fd, file, RECORD_EXEC_LOG_MAX);
 	}
@@ -439,7 +439,7 @@ int keep_execs_start(struct keep_execs *s, Mayfly__ExecStart *start, char *const
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	ProtobufCBinaryData words[KEEP_EXEC_WORDS_MAX];
 	size_t n = 0;
-	for (; argv[n] && n < ARRAY_SIZE(words); n++)
+	for (; n < ARRAY_SIZE(words) && argv[n]; n++)
 		words[n] =
 			(ProtobufCBinaryData){.data = (uint8_t *)argv[n], .len = strlen(argv[n])};
 	struct keep_exec *x = keep_execs_new(s, words, n, false, e);

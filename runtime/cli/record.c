@@ -370,6 +370,8 @@ static int find_name(int all_fd, const char *machine, struct record *r, struct e
 		return ret < 0 ? err_errno(e, -ret, "can't read the record of '%s'", machine) : 0;
 	if (strlen(s.id) >= ID_PART_MIN)
 		ret = walk(all_fd, match_id, &s);
+	if (ret < 0 && ret != -ENOENT)
+		return err_errno(e, -ret, "can't read the machines' records");
 	if (s.found > 1)
 		return err_set(e, EINVAL,
 			       "'%.64s' is the beginning of %u machines' ids: say more of it",
