@@ -37,8 +37,8 @@ struct gc {
 	bool quiet;
 	bool help;
 	unsigned removed[SWEEP_KINDS];
-	json_t *list; /* of what was removed */
-	json_t *kept; /* of what the last round had to leave */
+	json_t *list;  /* of what was removed */
+	json_t *kept;  /* of what the last round had to leave */
 	json_t *ended; /* names of machines whose keepers were killed */
 };
 

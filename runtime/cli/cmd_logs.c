@@ -29,9 +29,9 @@ struct logs {
 	struct record record;
 	uint64_t exec; /* 0: the machine's own */
 	char file[RECORD_FILE_MAX];
-	int fd;	    /* -1: it isn't there yet */
-	off_t at;   /* what is shown so far */
-	int watch;  /* inotify */
+	int fd;	   /* -1: it isn't there yet */
+	off_t at;  /* what is shown so far */
+	int watch; /* inotify */
 };
 
 static int set_follow(void *ctx, const char *v, struct err *e)
@@ -58,8 +58,8 @@ static int set_tail(void *ctx, const char *v, struct err *e)
 static int open_file(struct logs *l)
 {
 	struct stat st;
-	AUTO_CLOSE int fd = openat(l->record.dir_fd, l->file,
-				   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_CLOSE int fd =
+		openat(l->record.dir_fd, l->file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))

@@ -121,8 +121,8 @@ static void print_row(const json_t *o)
 	char execs[24] = "-";
 	const json_t *v = json_object_get(o, "verdict");
 	if (v)
-		snprintf(state, sizeof(state), "%s (%s, %lld)", text(o, "state"),
-			 text(v, "reason"), (long long)number(v, "status"));
+		snprintf(state, sizeof(state), "%s (%s, %lld)", text(o, "state"), text(v, "reason"),
+			 (long long)number(v, "status"));
 	else
 		snprintf(state, sizeof(state), "%s%s", text(o, "state"),
 			 json_object_get(o, "answers") ? "?" : "");
@@ -156,8 +156,7 @@ int cmd_ps(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	struct list l = {.all = a.all, .machines = json_array()};
-	int ret = l.machines ? record_each(add_machine, &l, &e)
-			     : err_errno(&e, ENOMEM, "machines");
+	int ret = l.machines ? record_each(add_machine, &l, &e) : err_errno(&e, ENOMEM, "machines");
 	if (ret < 0) {
 		log_error("%s", e.text);
 	} else if (a.json) {
@@ -166,8 +165,9 @@ int cmd_ps(int argc, char **argv)
 	} else {
 		printf("%-20s %-22s %-24s %-6s %7s %4s %5s %5s  %s\n", "NAME", "ID", "STATE",
 		       "ENGINE", "MEMORY", "CPUS", "EXECS", "AGE", "COMMAND");
-		json_array_foreach(l.machines, i, o)
+		json_array_foreach(l.machines, i, o) {
 			print_row(o);
+		}
 	}
 	json_decref(l.machines);
 	return ret < 0 ? EXIT_MAYFLY : 0;

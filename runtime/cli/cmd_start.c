@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -94,18 +95,21 @@ static void listen_to_keeper(struct start *s)
 
 static int report(struct start *s)
 {
-	char name[RECORD_NAME_MAX + 1];
-	int status;
+	static const char ready[] = "ready ";
+	static const char failed[] = "failed ";
 	listen_to_keeper(s);
 	close_fd(&s->text);
 	close_fd(&s->word);
 	s->line[s->len] = '\0';
-	if (sscanf(s->line, "ready %64s", name) == 1) {
-		printf("%s\n", name);
+	/* Its newline is the name's, too. */
+	if (strncmp(s->line, ready, strlen(ready)) == 0) {
+		fputs(s->line + strlen(ready), stdout);
 		return 0;
 	}
-	if (sscanf(s->line, "failed %d", &status) == 1)
-		return status ? status : EXIT_MAYFLY;
+	if (strncmp(s->line, failed, strlen(failed)) == 0) {
+		long status = strtol(s->line + strlen(failed), NULL, 10);
+		return status > 0 && status < 256 ? (int)status : EXIT_MAYFLY;
+	}
 	log_error("the machine's keeper was killed");
 	return EXIT_MAYFLY;
 }

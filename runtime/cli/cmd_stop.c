@@ -95,7 +95,8 @@ int cmd_stop(int argc, char **argv)
 {
 	static const struct machine_cmd d = {
 		.usage = "stop [options] MACHINE...",
-		.text = "Ends machines in good order: their commands get SIGTERM, and some time to\n"
+		.text = "Ends machines in good order: their commands get SIGTERM, and some time "
+			"to\n"
 			"end. What they did not write to shares or disks is lost.",
 		.rows = stop_rows,
 		.n_rows = ARRAY_SIZE(stop_rows),

@@ -29,7 +29,7 @@ static int ask(const struct record *r, uint64_t number, json_t **out, struct err
 	int ret = control_send(sock, &q, e);
 	if (ret == 0)
 		ret = control_receive(sock, -1, &reply, NULL, 0, &n, e);
-	if (ret < 0)
+	if (ret < 0 || !reply)
 		return ret;
 	if (number == 0 && reply->body_case == MAYFLY__CONTROL_REPLY__BODY_VERDICT)
 		*out = json_loads(reply->verdict, 0, NULL);
@@ -42,8 +42,8 @@ static int ask(const struct record *r, uint64_t number, json_t **out, struct err
 
 static int from_record(const struct record *r, uint64_t number, json_t **out, struct err *e)
 {
-	char file[RECORD_FILE_MAX];
 	if (number) {
+		char file[RECORD_FILE_MAX];
 		snprintf(file, sizeof(file), "exec-%llu.json", (unsigned long long)number);
 		*out = record_load(r, file);
 		return *out ? 0

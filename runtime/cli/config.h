@@ -101,11 +101,11 @@ struct vm_config {
 	bool trace_exits;
 	bool verbose;
 	bool help;
-	int status_fd; /* -1: none */
+	int status_fd;	  /* -1: none */
 	bool keep;	  /* mayfly start: this machine lives; these three */
 	bool remove;	  /* its record goes with it */
 	const char *name; /* NULL: one is made up */
-	char **kept;   /* strings of --config */
+	char **kept;	  /* strings of --config */
 	size_t n_kept;
 	char **argv; /* the command, NULL-terminated */
 	int argc;

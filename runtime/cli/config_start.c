@@ -30,10 +30,11 @@ static int refuse(void *ctx, const char *v, struct err *e)
 static int set_name(void *ctx, const char *v, struct err *e)
 {
 	if (!record_name_ok(v))
-		return err_set(e, EINVAL,
-			       "'%.80s' is not 1 to 64 letters, digits, '.', '_' and '-', the first "
-			       "a letter or a digit",
-			       v);
+		return err_set(
+			e, EINVAL,
+			"'%.80s' is not 1 to 64 letters, digits, '.', '_' and '-', the first "
+			"a letter or a digit",
+			v);
 	((struct vm_config *)ctx)->name = v;
 	return 0;
 }

@@ -15,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 /* Each connection takes two: it is accepted, and its request read. */
 #define LAST_TURNS (4 * KEEP_CONTROL_CLIENTS)
 #define TERM_GRACE_NS 10000000000ull

@@ -149,7 +149,8 @@ static void answer_execs(struct keep *k, struct keep_client *c)
 	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
 	Mayfly__ExecList l = MAYFLY__EXEC_LIST__INIT;
 	const struct keep_exec *x;
-	TAILQ_FOREACH_REVERSE(x, &k->execs.list, keep_exec_list, link) {
+	TAILQ_FOREACH_REVERSE(x, &k->execs.list, keep_exec_list, link)
+	{
 		if (l.n_exec == KEEP_EXEC_LIST_MAX) {
 			l.more++;
 			continue;
@@ -192,11 +193,11 @@ static int choose_user(struct keep *k, const char *name, struct guest_user *u, c
 static char *pack_env(char *const *env, size_t *len)
 {
 	*len = 0;
-	for (size_t i = 0; env[i]; i++)
+	for (size_t i = 0; env && env[i]; i++)
 		*len += strlen(env[i]) + 1;
 	char *buf = malloc(*len + 1);
 	char *p = buf;
-	for (size_t i = 0; buf && env[i]; i++)
+	for (size_t i = 0; buf && env && env[i]; i++)
 		p = stpcpy(p, env[i]) + 1;
 	return buf;
 }
@@ -217,12 +218,12 @@ static int grant(struct keep *k, struct keep_client *c, const Mayfly__AgentAsk *
 	guest_user_env_free(env);
 	if (!packed)
 		return err_errno(e, ENOMEM, "environment");
-	AUTO_CLOSE int file = -1;
-	if (len > ENV_INLINE_MAX) {
-		fds[1] = file = io_sealed_memfd("environment", packed, len);
+	g.env_memfd = len > ENV_INLINE_MAX;
+	AUTO_CLOSE int file = g.env_memfd ? io_sealed_memfd("environment", packed, len) : -1;
+	if (g.env_memfd) {
 		if (file < 0)
 			return err_errno(e, -file, "environment");
-		g.env_memfd = true;
+		fds[1] = file;
 	} else {
 		g.env = (ProtobufCBinaryData){.data = (uint8_t *)packed, .len = len};
 	}

@@ -123,11 +123,9 @@ static void ask(struct keep_client *c, const Mayfly__ControlRequest *q)
 		keep_client_refuse(c, code, "machine '%s' is not paused but %s", s->name,
 				   keep_control_state_name(state));
 	} else if (code) {
-		keep_client_refuse(c, code, "machine '%s' is %s%s", s->name,
-				   keep_control_state_name(state),
-				   state == MAYFLY__MACHINE_STATE__PAUSED
-					   ? " (see mayfly resume)"
-					   : "");
+		keep_client_refuse(
+			c, code, "machine '%s' is %s%s", s->name, keep_control_state_name(state),
+			state == MAYFLY__MACHINE_STATE__PAUSED ? " (see mayfly resume)" : "");
 	} else {
 		c->asked = q->body_case;
 		s->ops->ask(s->arg, c, q);

@@ -31,11 +31,8 @@ static uint64_t wall_ns(void)
 void keep_execs_init(struct keep_execs *s, struct evloop *loop, const struct keep_execs_ops *ops,
 		     void *arg, const struct record *record, uint64_t memory)
 {
-	*s = (struct keep_execs){.loop = loop,
-				 .ops = ops,
-				 .arg = arg,
-				 .record = record,
-				 .memory = memory};
+	*s = (struct keep_execs){
+		.loop = loop, .ops = ops, .arg = arg, .record = record, .memory = memory};
 	TAILQ_INIT(&s->list);
 }
 
@@ -78,7 +75,8 @@ static int keep_argv(struct keep_exec *x, const ProtobufCBinaryData *argv, size_
 		if (argv[i].len >= KEEP_EXEC_ARGV_MAX - x->argv_len ||
 		    x->n_argv >= KEEP_EXEC_WORDS_MAX)
 			break;
-		memcpy(x->argv + x->argv_len, argv[i].data, argv[i].len);
+		if (argv[i].len > 0)
+			memcpy(x->argv + x->argv_len, argv[i].data, argv[i].len);
 		x->argv[x->argv_len + argv[i].len] = '\0';
 		/* A word ends where its first NUL is. */
 		x->argv_len += strlen(x->argv + x->argv_len) + 1;
@@ -141,8 +139,8 @@ void keep_exec_info(const struct keep_exec *x, size_t argv_max, struct keep_exec
 	out->m.tty = x->tty;
 	out->m.pid = x->pid;
 	for (; n < x->n_argv && (size_t)(p - x->argv) + strlen(p) < argv_max; n++) {
-		out->argv[n] = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)p,
-						     .len = strlen(p)};
+		out->argv[n] =
+			(ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)p, .len = strlen(p)};
 		p += out->argv[n].len + 1;
 	}
 	out->m.argv = out->argv;
@@ -168,11 +166,11 @@ static void save(const struct keep_exec *x)
 	const char *p = x->argv;
 	for (size_t i = 0; i < x->n_argv; i++, p += strlen(p) + 1)
 		json_array_append_new(argv, text_json(p));
-	json_t *o = json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:s, s:i}", "exec",
-			      (json_int_t)x->number, "command", argv, "tty", x->tty, "pid",
-			      (json_int_t)x->pid, "started_ns", (json_int_t)x->started_ns,
-			      "ended_ns", (json_int_t)x->ended_ns, "reason",
-			      verdict_name(x->end.reason), "status", verdict_status(&x->end));
+	json_t *o =
+		json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:s, s:i}", "exec", (json_int_t)x->number,
+			  "command", argv, "tty", x->tty, "pid", (json_int_t)x->pid, "started_ns",
+			  (json_int_t)x->started_ns, "ended_ns", (json_int_t)x->ended_ns, "reason",
+			  verdict_name(x->end.reason), "status", verdict_status(&x->end));
 	if (o && x->end.message[0])
 		json_object_set_new(o, "message", text_json(x->end.message));
 	file_name(x, "json", file);
@@ -249,11 +247,11 @@ static void lose(struct keep_exec *x, enum verdict_reason reason, const char *wh
 
 static void write_log(struct keep_exec *x, const void *data, size_t len)
 {
-	char file[RECORD_FILE_MAX];
 	int ret = 0;
 	if (x->log_failed)
 		return;
 	if (x->log.fd < 0) {
+		char file[RECORD_FILE_MAX];
 		file_name(x, "log", file);
 		ret = record_log_open(&x->log, x->set->record->dir_fd, file, RECORD_EXEC_LOG_MAX);
 	}
@@ -293,9 +291,7 @@ static int handle(struct keep_exec *x, const Mayfly__Frame *f)
 	case MAYFLY__FRAME__BODY_CREDIT:
 	case MAYFLY__FRAME__BODY_EOF:
 	case MAYFLY__FRAME__BODY_STREAM_CLOSED: return 0;
-	case MAYFLY__FRAME__BODY_EXEC_ATTACHED:
-		x->pid = f->exec_attached->pid;
-		return 0;
+	case MAYFLY__FRAME__BODY_EXEC_ATTACHED: x->pid = f->exec_attached->pid; return 0;
 	case MAYFLY__FRAME__BODY_EXEC_STARTED:
 		x->pid = f->exec_started->pid;
 		x->deadline_ns = 0;
@@ -337,8 +333,7 @@ static int push(struct keep_exec *x)
 	int more = send_words(x);
 	for (int i = 0; more >= 0 && i < 2; i++)
 		if (x->owed[i] > 0 &&
-		    frame_send_credit(&x->conn,
-				      i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT,
+		    frame_send_credit(&x->conn, i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT,
 				      x->owed[i]) == 0)
 			x->owed[i] = 0;
 	int left = more < 0 ? more : frame_flush(&x->conn);
@@ -444,8 +439,9 @@ int keep_execs_start(struct keep_execs *s, Mayfly__ExecStart *start, char *const
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	ProtobufCBinaryData words[KEEP_EXEC_WORDS_MAX];
 	size_t n = 0;
-	for (; argv[n] && n < ARRAY_SIZE(words); n++)
-		words[n] = (ProtobufCBinaryData){.data = (uint8_t *)argv[n], .len = strlen(argv[n])};
+	for (; n < ARRAY_SIZE(words) && argv[n]; n++)
+		words[n] =
+			(ProtobufCBinaryData){.data = (uint8_t *)argv[n], .len = strlen(argv[n])};
 	struct keep_exec *x = keep_execs_new(s, words, n, false, e);
 	if (!x)
 		return -EAGAIN;

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT_MAX 8192
@@ -46,13 +47,13 @@ static bool lives(int pidfd)
 static uint64_t cpu_ticks(const char *stat)
 {
 	const char *p = strrchr(stat, ')');
-	uint64_t utime = 0;
-	uint64_t stime = 0;
+	char *end;
 	for (int field = 2; p && field < STAT_UTIME; field++)
 		p = strchr(p + 1, ' ');
-	if (!p || sscanf(p, "%" SCNu64 " %" SCNu64, &utime, &stime) != 2)
+	if (!p)
 		return 0;
-	return utime + stime;
+	uint64_t utime = strtoull(p, &end, 10);
+	return utime + strtoull(end, NULL, 10);
 }
 
 void keep_stats_host(const struct machine *m, Mayfly__MachineStats *s)

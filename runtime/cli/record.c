@@ -61,8 +61,10 @@ static int open_all_at(int base_fd, bool make, struct err *e)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, errno, "can't open the directory of machines' records");
 	if (st.st_uid != geteuid() || (st.st_mode & 0077) != 0)
-		return err_set(e, EPERM, "the directory of machines' records, '%s', must belong to "
-					 "you alone", ALL);
+		return err_set(e, EPERM,
+			       "the directory of machines' records, '%s', must belong to "
+			       "you alone",
+			       ALL);
 	return steal_fd(&fd);
 }
 
@@ -88,8 +90,7 @@ json_t *record_load(const struct record *r, const char *file)
 	struct stat st;
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
-	AUTO_CLOSE int fd =
-		openat(r->dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(r->dir_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    io_read_all(fd, JSON_MAX, &text, &len) < 0)
 		return NULL;
@@ -203,8 +204,7 @@ static int make_unnamed(struct record *r, json_t *machine)
 /* Shared, so that two who ask don't take each other for the keeper. */
 static bool lock_free(int dir_fd, int *lock, int op)
 {
-	AUTO_CLOSE int fd =
-		openat(dir_fd, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(dir_fd, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT;
 	if (flock(fd, op | LOCK_NB) < 0)
@@ -294,20 +294,22 @@ int record_make(struct record *r, const char *name, json_t *machine, struct err 
 	if (name && !record_name_ok(name))
 		return err_set(e, EINVAL,
 			       "'%.80s' is not a machine's name: 1 to 64 letters, digits, '.', '_' "
-			       "and '-', the first a letter or a digit", name);
+			       "and '-', the first a letter or a digit",
+			       name);
 	r->all_fd = open_all(true, e);
 	if (r->all_fd < 0)
 		return r->all_fd;
 	if (name)
 		complete_named(r->all_fd, name);
 	AUTO_CLOSE int held = guard(r->all_fd, LOCK_EX);
-	int ret = held < 0 ? held
-			   : (name ? make_named(r, name, machine) : make_unnamed(r, machine));
+	int ret =
+		held < 0 ? held : (name ? make_named(r, name, machine) : make_unnamed(r, machine));
 	if (ret < 0)
 		record_close(r);
 	if (ret == -EEXIST && name)
 		return err_set(e, EEXIST,
-			       "there is a machine '%s' already (see mayfly ps -a, mayfly rm)", name);
+			       "there is a machine '%s' already (see mayfly ps -a, mayfly rm)",
+			       name);
 	return ret < 0 ? err_errno(e, -ret, "can't make the machine's record") : 0;
 }
 
@@ -368,6 +370,8 @@ static int find_name(int all_fd, const char *machine, struct record *r, struct e
 		return ret < 0 ? err_errno(e, -ret, "can't read the record of '%s'", machine) : 0;
 	if (strlen(s.id) >= ID_PART_MIN)
 		ret = walk(all_fd, match_id, &s);
+	if (ret < 0 && ret != -ENOENT)
+		return err_errno(e, -ret, "can't read the machines' records");
 	if (s.found > 1)
 		return err_set(e, EINVAL,
 			       "'%.64s' is the beginning of %u machines' ids: say more of it",
@@ -428,8 +432,7 @@ int record_remove(struct record *r, struct err *e)
 		return err_set(e, EBUSY, "machine '%s' runs (see mayfly stop, mayfly rm -f)",
 			       r->name);
 	/* Out of sight first: the name is free at once, and nobody finds half of it. */
-	snprintf(old, sizeof(old), ".old-%d-%llx", (int)getpid(),
-		 (unsigned long long)io_now_ns());
+	snprintf(old, sizeof(old), ".old-%d-%llx", (int)getpid(), (unsigned long long)io_now_ns());
 	struct stat mine;
 	struct stat there;
 	int ret = 0;

@@ -13,10 +13,10 @@
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
-#include "copy/out.h"
 #include "cli/run_image.h"
 #include "cli/term.h"
 #include "cli/verdict.h"
+#include "copy/out.h"
 #include "proto/frame.h"
 
 enum run_phase {

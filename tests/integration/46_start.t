@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Machines that live: start, ps, stop, kill, wait, rm, logs, pause, resume, inspect, stats; keepers that are killed
-# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016,SC2009
+# shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016,SC2009,SC2086,SC2046
 # As root the machines' directory is everybody's: here it is one of our own, in a mount namespace.
 if [ "$(id -u)" -eq 0 ] && [ -z "${START_OWN_RUN:-}" ]; then
 	START_OWN_RUN=1 exec unshare --mount sh -c \
@@ -88,7 +88,7 @@ is "$(field first state)/$(field first engine)" "ready/$MAYFLY_ENGINE" "the reco
 is "$(stat -c %a "$records/first")/$(stat -c %a "$records")" 700/700 "the record is its user's alone"
 procs=$(parts first)
 # Nothing of the caller's: its pipes, its files, its terminal.
-mine=$(find /proc/$$/fd/ "$T" -maxdepth 1 -printf '%l %p\n' 2>/dev/null | grep -oE "pipe:\[[0-9]+\]|$T[^ ]*" | sort -u)
+mine=$(find /proc/$$/fd/ "$T" -maxdepth 1 -printf '%l %p\n' 2>/dev/null | grep -oE "pipe:\[[0-9]+\]|${T}[^ ]*" | sort -u)
 open=""
 for p in $procs; do
 	for f in /proc/"$p"/fd/*; do

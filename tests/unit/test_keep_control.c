@@ -114,8 +114,7 @@ static void ask(int fd, Mayfly__ControlRequest__BodyCase what, uint32_t version)
 	Mayfly__AgentAsk agent = MAYFLY__AGENT_ASK__INIT;
 	Mayfly__ExecsAsk execs = MAYFLY__EXECS_ASK__INIT;
 	Mayfly__StatsQuery stats = MAYFLY__STATS_QUERY__INIT;
-	void *const body[] = {NULL,  &status, &stop,  &pause, &resume,
-			      &wait, &agent,  &execs, &stats};
+	void *const body[] = {NULL, &status, &stop, &pause, &resume, &wait, &agent, &execs, &stats};
 	q.version = version;
 	q.body_case = what;
 	q.status = what ? body[what - MAYFLY__CONTROL_REQUEST__BODY_STATUS + 1] : NULL;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// test_keep_exec.c - the keeper's table of commands, with an agent that tells the truth and one that lies
+// test_keep_exec.c - the keeper's table of commands, with an agent that tells the truth and one
+// that lies
 // links: runtime/cli/keep_exec.c runtime/cli/record_log.c
 #include "cli/keep_exec.h"
 

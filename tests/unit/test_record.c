@@ -91,7 +91,8 @@ static void test_names(void **state)
 	assert_true(record_name_ok(name));
 	assert_true(record_name_ok("a"));
 	assert_true(record_name_ok("0.b_C-d"));
-	static const char *const bad[] = {"", ".", "..", ".a", "-a", "_a", "a/b", "a b", "a\n", "\xc3\xa4"};
+	static const char *const bad[] = {"",	".",   "..",  ".a",  "-a",
+					  "_a", "a/b", "a b", "a\n", "\xc3\xa4"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(record_name_ok(bad[i]));
 }
@@ -177,9 +178,9 @@ static void test_killed_keeper(void **state)
 	assert_int_equal(record_find(&r, "dead", &e), 0);
 	json_t *o = record_load(&r, RECORD_MACHINE);
 	assert_string_equal(json_string_value(json_object_get(o, "state")), "stopped");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(o, "verdict"),
-							      "reason")),
-			    "keeper-killed");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(o, "verdict"), "reason")),
+		"keeper-killed");
 	json_decref(o);
 	assert_int_equal(record_remove(&r, &e), 0);
 	record_close(&r);
