@@ -19,7 +19,8 @@
 #define NEW_NS 60000000000ull
 /* Last words are taken within this, or not at all. */
 #define CLOSING_NS 5000000000ull
-/* Reads of what a connection had still said when another takes its session: two windows are more. */
+/* Reads of what a connection had still said when another takes its session: two windows are more.
+ */
 #define HEAR_MAX 64
 
 void session_conn_end(struct session_conn *c)

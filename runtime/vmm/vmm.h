@@ -19,10 +19,10 @@ struct vmm {
 	struct disks disks;
 	struct evsource request;
 	struct guest_serial serial;
-	bool asked;	  /* mayfly wants the machine's end, and the report */
-	bool halted;	  /* the guest's kernel runs no more, but has not reset the machine */
+	bool asked;  /* mayfly wants the machine's end, and the report */
+	bool halted; /* the guest's kernel runs no more, but has not reset the machine */
 	uint64_t panic_deadline_ns; /* for the reset that follows a panic; 0: there was none */
-	bool link_broken; /* the supervisor did not answer in time */
+	bool link_broken;	    /* the supervisor did not answer in time */
 };
 
 /*

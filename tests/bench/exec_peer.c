@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// exec_peer.c - a plain fork+exec server on a Unix socket, and its client: what an exec costs without
-// a machine
+// exec_peer.c - a plain fork+exec server on a Unix socket, and its client: what an exec costs
+// without a machine
 //
 // exec_peer serve SOCKET | exec_peer run SOCKET PROGRAM. A request is the program's name; its
 // output comes back, then one byte of exit status.
