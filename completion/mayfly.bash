@@ -62,7 +62,7 @@ _mayfly_files() {
 	COMPREPLY=($(compgen "$@" -- "$cur"))
 }
 
-_mayfly_machines() { "${words[0]}" ps --all --quiet 2>/dev/null </dev/null; }
+_mayfly_machines() { "${words[0]}" ps --all 2>/dev/null </dev/null | sed '1d; s/ .*//'; }
 _mayfly_images() {
 	"${words[0]}" image ls 2>/dev/null </dev/null | sed '1d; s/ .*//; p; s/:latest$//' | sort -u
 }

@@ -366,6 +366,10 @@ int session_attach(struct session *s, struct session_conn *conn, const Mayfly__W
 		return -ESRCH;
 	if (!pty_size_ok(size))
 		return -EPROTO;
+	if (s->conn)
+		session_conn_hear(s->conn);
+	if (s->state == SESSION_OVER)
+		return -ESRCH;
 	struct session_conn *former = s->conn;
 	m.pid = (uint32_t)s->started_pid;
 	m.in_closed = s->in.src.fd < 0 || s->in.eof;

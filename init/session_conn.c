@@ -19,6 +19,8 @@
 #define NEW_NS 60000000000ull
 /* Last words are taken within this, or not at all. */
 #define CLOSING_NS 5000000000ull
+/* Reads of what a connection had still said when another takes its session: two windows are more. */
+#define HEAR_MAX 64
 
 void session_conn_end(struct session_conn *c)
 {
@@ -172,15 +174,10 @@ static int drop_input(struct session_conn *c)
 	return ret;
 }
 
-static void on_sock(struct evsource *src, uint32_t events)
+static int read_frames(struct session_conn *c)
 {
-	struct session_conn *c = src->arg;
-	bool readable = events & (EPOLLIN | EPOLLHUP | EPOLLERR);
-	int ret = 0;
-	if (c->state == SESSION_CONN_CLOSING)
-		ret = readable ? drop_input(c) : 0;
-	else if (readable)
-		ret = frame_fill(&c->conn);
+	int ret = frame_fill(&c->conn);
+	int got = ret;
 	while (ret >= 0 && c->state < SESSION_CONN_CLOSING) {
 		Mayfly__Frame *f = NULL;
 		ret = frame_next(&c->conn, &f);
@@ -189,6 +186,25 @@ static void on_sock(struct evsource *src, uint32_t events)
 		ret = handle(c, f);
 		mayfly__frame__free_unpacked(f, NULL);
 	}
+	return ret < 0 ? ret : got;
+}
+
+void session_conn_hear(struct session_conn *c)
+{
+	int ret = 1;
+	for (int i = 0; i < HEAR_MAX && ret > 0 && c->state == SESSION_CONN_EXEC; i++)
+		ret = read_frames(c);
+	if (ret < 0)
+		session_conn_end(c);
+}
+
+static void on_sock(struct evsource *src, uint32_t events)
+{
+	struct session_conn *c = src->arg;
+	bool readable = events & (EPOLLIN | EPOLLHUP | EPOLLERR);
+	int ret = 0;
+	if (readable)
+		ret = c->state == SESSION_CONN_CLOSING ? drop_input(c) : read_frames(c);
 	if (ret < 0)
 		session_conn_end(c);
 	else if (c->session)

@@ -39,6 +39,12 @@ struct session_conn *session_conn_new(struct sessions *set, int sock);
 /* session_conn_flush() - sends what it can: 0 if that was all, 1 if not, -1 if it is over now. */
 int session_conn_flush(struct session_conn *c);
 
+/*
+ * session_conn_hear() - takes what has come on it already, credits above all, before its session is
+ * another's. It, and its session, may be over then.
+ */
+void session_conn_hear(struct session_conn *c);
+
 /* session_conn_taken() - its session is another connection's now: says so and closes. */
 void session_conn_taken(struct session_conn *c);
 

@@ -26,6 +26,8 @@ stage() { # ARGUMENT...: one call of the runner's
 }
 script() { cat >"$W/script"; stage run "$W/script" "$1"; }
 
+listed() { "$MAYFLY" ps -a 2>/dev/null | grep -c "^$1 "; }
+
 ## A job with artefacts
 job 1
 stage config
@@ -35,6 +37,7 @@ like "$(/usr/bin/python3 -c 'import json,sys; c = json.load(open(sys.argv[1])); 
 stage prepare
 is "$rc" 0 "prepare"
 like "$(err)" "machine $machine is ready" "starts a machine"
+is "$(listed "$machine")" 1 "which is listed"
 script prepare_script <<<'echo "Running on $(hostname)"'
 is "$rc $(out)" "0 Running on $(out | sed 's/Running on //')" "prepare_script"
 script get_sources <<<'mkdir -p /builds/p && cd /builds/p && echo "all: ; echo built >result.txt" >Makefile'
@@ -59,7 +62,7 @@ MAYFLY_CI_COLLECT=$W/collect script upload_artifacts_on_success <<<'echo Uploadi
 is "$rc $(cat "artefact-$((base + 1))")" "0 built" "the artefact is on the host"
 stage cleanup
 is "$rc" 0 "cleanup"
-is "$("$MAYFLY" ps -a -q 2>/dev/null | grep -c "^$machine\$")" 0 "the machine is gone"
+is "$(listed "$machine")" 0 "the machine is gone"
 stage cleanup
 is "$rc" 0 "a second cleanup is no failure"
 yes_if "nothing is left of its state" [ ! -e "state/$machine" ]
@@ -113,6 +116,6 @@ SH
 is "$rc $(out | tr '\n' ' ')" "0 clean alone room " "and finds nothing of it"
 stage cleanup
 left=
-for j in "${jobs[@]}"; do left+=$("$MAYFLY" ps -a -q 2>/dev/null | grep "^gitlab-$j\$"); done
+for j in "${jobs[@]}"; do [ "$(listed "gitlab-$j")" = 0 ] || left+=" $j"; done
 is "$left$(find state -mindepth 1)" "" "no machine and no file of theirs is left on the host"
 done_testing

@@ -220,9 +220,13 @@ static void test_byte_exact_over_many_readers(void **state)
 		srig_close(&h);
 		srig_connect(&h);
 		srig_attach(&h, 3);
-		drop(srig_expect(&h, MAYFLY__FRAME__BODY_EXEC_ATTACHED));
-		/* What was credited has to be known before it is sent again. */
-		srig.n_events = 0;
+		Mayfly__Frame *f = srig_next(&h);
+		assert_non_null(f);
+		/* The reader before may have taken all of it, with Exit on its way. */
+		over = f->body_case == MAYFLY__FRAME__BODY_FAILED;
+		if (!over)
+			assert_int_equal(f->body_case, MAYFLY__FRAME__BODY_EXEC_ATTACHED);
+		drop(f);
 	}
 	srig_close(&h);
 	srig_step(0);
