@@ -84,7 +84,7 @@ is "$rc" 0 "--json"
 /usr/bin/python3 -c '
 import json, sys
 v = json.load(open(sys.argv[1]))
-assert set(v) == {"version", "dry_run", "removed", "kept"} and v["version"] == 1 and v["dry_run"] is True
+assert set(v) == {"version", "dry_run", "removed", "kept", "ended"} and v["version"] == 1 and v["dry_run"] is True
 assert {"kind": "machine", "name": sys.argv[2] + "-dead"} in v["removed"] and v["kept"] == []
 assert {x["kind"] for x in v["removed"]} >= {"machine", "id"}' "$T/out" "$id" 2>"$T/json" &&
 	pass "it is the object that the manual describes" || fail "the JSON: $(tail -n 1 "$T/json")"

@@ -29,10 +29,11 @@
 static bool usable;
 static struct err e;
 
+static char dir[] = "/tmp/mayfly-test-record-XXXXXX";
+
 /* A directory of machines of our own. */
 static int setup_all(void **state)
 {
-	static char dir[] = "/tmp/mayfly-test-record-XXXXXX";
 	(void)state;
 	if (geteuid() == 0) {
 		usable = unshare(CLONE_NEWNS) == 0 &&
@@ -42,6 +43,14 @@ static int setup_all(void **state)
 		usable = mkdtemp(dir) && setenv("XDG_RUNTIME_DIR", dir, 1) == 0;
 	}
 	return 0;
+}
+
+static int teardown_all(void **state)
+{
+	char command[64];
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return geteuid() == 0 ? 0 : system(command);
 }
 
 static void need_base(void)
@@ -344,5 +353,5 @@ int main(void)
 		cmocka_unit_test(test_foreign_files), cmocka_unit_test(test_race),
 		cmocka_unit_test(test_log),
 	};
-	return cmocka_run_group_tests(tests, setup_all, NULL);
+	return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }
