@@ -273,7 +273,7 @@ static int handle_control(struct agent *a, const Mayfly__Frame *f)
 static void on_control(struct evsource *src, uint32_t events)
 {
 	struct agent *a = src->arg;
-	int ret = events & ~(uint32_t)EPOLLOUT ? frame_fill(&a->control) : 0;
+	int ret = (events & ~(uint32_t)EPOLLOUT) ? frame_fill(&a->control) : 0;
 	while (ret >= 0 && !a->shutdown) {
 		Mayfly__Frame *f = NULL;
 		ret = frame_next(&a->control, &f);

@@ -26,7 +26,7 @@ uint64_t guest_stats_meminfo(const char *text, const char *row)
 
 void guest_stats(Mayfly__GuestStats *m, int changes_fd)
 {
-	char text[MEMINFO_MAX];
+	char text[MEMINFO_MAX] = "";
 	struct statfs fs;
 	struct spawn_cgroup_usage usage = {0};
 	AUTO_CLOSE int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);

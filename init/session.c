@@ -222,14 +222,15 @@ static int take_data(struct session *s, const Mayfly__Data *d)
 
 static int take_eof(struct session *s, Mayfly__Stream id)
 {
-	uint8_t typed[PTY_EOF_MAX];
 	int ret = 0;
 	if (id != MAYFLY__STREAM__STDIN || s->state == SESSION_WORDS)
 		return -EPROTO;
 	if (s->in.eof)
 		return 0;
-	if (s->tty && s->in.src.fd >= 0)
+	if (s->tty && s->in.src.fd >= 0) {
+		uint8_t typed[PTY_EOF_MAX];
 		ret = stream_in_type(&s->in, typed, pty_eof(s->in.src.fd, s->line_begun, typed));
+	}
 	s->in.eof = true;
 	return ret < 0 ? ret : stream_in_push(&s->in, s->loop, frames(s));
 }

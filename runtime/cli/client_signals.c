@@ -46,7 +46,7 @@ void client_signals_stop(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTSTP);
 	/* Not SIGSTOP: where nobody could continue us, the kernel ignores SIGTSTP. */
-	raise(SIGTSTP);
+	kill(getpid(), SIGTSTP);
 	sigprocmask(SIG_UNBLOCK, &set, &before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }

@@ -20,7 +20,7 @@
 static size_t show_argv(char *const *argv, ProtobufCBinaryData *out)
 {
 	size_t n = 0;
-	for (size_t left = ARGV_SHOWN; argv[n] && n < ARGV_SHOWN_COUNT; n++) {
+	for (size_t left = ARGV_SHOWN; n < ARGV_SHOWN_COUNT && argv[n]; n++) {
 		size_t len = strlen(argv[n]);
 		if (len > left)
 			break;

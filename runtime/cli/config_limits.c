@@ -41,7 +41,8 @@ int config_set_cpus(void *ctx, const char *v, struct err *e)
 	struct vm_config *c = ctx;
 	uint64_t permille = 0;
 	int ret = parse_permille(v, &permille);
-	if (ret < 0 || permille < CONFIG_MIN_PERMILLE || permille > CONFIG_MAX_CPUS * PERMILLE)
+	if (ret < 0 || permille < CONFIG_MIN_PERMILLE ||
+	    permille > (uint64_t)CONFIG_MAX_CPUS * PERMILLE)
 		return err_set(e, EINVAL,
 			       "'%s' is not a whole number from 1 to %d, nor a fraction from 0.05 "
 			       "(at most three digits behind the point)",

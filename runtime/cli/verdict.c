@@ -90,21 +90,21 @@ static void take_text(char *to, size_t size, const char *text)
 static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
 	const char *name = v->oom_process;
-	char memory[48];
 	v->signal = x->code >= 1 && x->code <= SIGRTMAX ? x->code : SIGKILL;
-	if (x->oom && v->signal == SIGKILL)
+	if (x->oom && v->signal == SIGKILL) {
+		char memory[48];
 		verdict_set(v, VERDICT_OOM,
 			    "the guest ran out of %s and killed the command%s%s%s (see --memory)",
 			    memory_name(memory, sizeof(memory), memory_bytes),
 			    name[0] ? "; the last process to go was '" : "", name,
 			    name[0] ? "'" : "");
-	else
+	} else {
 		verdict_set(v, VERDICT_SIGNAL, "%s", "");
+	}
 }
 
 void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
-	char memory[48];
 	if (v->reason != VERDICT_NONE)
 		return;
 	if (x->oom)
@@ -123,11 +123,13 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 	default:
 		v->code = x->code & 0xff;
 		verdict_set(v, VERDICT_EXIT, "%s", "");
-		if (x->oom)
+		if (x->oom) {
+			char memory[48];
 			snprintf(v->message, sizeof(v->message),
 				 "note: the guest ran out of %s and killed %s%s%s (see --memory)",
 				 memory_name(memory, sizeof(memory), memory_bytes),
 				 name[0] ? "process '" : "a process", name, name[0] ? "'" : "");
+		}
 	}
 	v->user_usec = x->user_usec;
 	v->system_usec = x->system_usec;

@@ -94,10 +94,10 @@ static int open_host(struct out_target *t, struct err *e)
 	return open_last(t, parent, e);
 }
 
-int out_target_source(struct out_target *t, const char *guest, const char *workdir, struct err *e)
+int out_target_source(struct out_target *t, const char *path, const char *workdir, struct err *e)
 {
-	int n = snprintf(t->guest, sizeof(t->guest), "%s%s%s", guest[0] == '/' ? "" : workdir,
-			 guest[0] == '/' ? "" : "/", guest);
+	int n = snprintf(t->guest, sizeof(t->guest), "%s%s%s", path[0] == '/' ? "" : workdir,
+			 path[0] == '/' ? "" : "/", path);
 	if (n < 0 || (size_t)n >= sizeof(t->guest))
 		return err_errno(e, ENAMETOOLONG, "the name of what is copied");
 	size_t end = (size_t)n;
@@ -109,7 +109,7 @@ int out_target_source(struct out_target *t, const char *guest, const char *workd
 	const char *base = t->guest + start;
 	size_t len = end - start;
 	if (len > NAME_MAX)
-		return err_errno(e, ENAMETOOLONG, "'%.300s'", guest);
+		return err_errno(e, ENAMETOOLONG, "'%.300s'", path);
 	if ((len == 1 && base[0] == '.') || (len == 2 && base[0] == '.' && base[1] == '.'))
 		len = 0;
 	memcpy(t->base, base, len);

@@ -53,11 +53,11 @@ is "$rc/$(wc -c <"$T/out")" "5/$(fewer 8000000)" "no output is lost at the end"
 mkfifo never
 exec 8<>never
 t0=$(now_ms)
-timeout -k 5 "$(scaled 30)" "$MAYFLY" exec "$me" -- echo done <&8 >"$T/out" 2>"$T/err"
+timeout -k 5 "$(scaled 30)" "$MAYFLY" exec "$me" -- echo "done" <&8 >"$T/out" 2>"$T/err"
 is "$?/$(out)" "0/done" "stdin that never ends holds nobody up"
 soon $(($(now_ms) - t0)) 5000 "nor for long"
 exec 8>&-
-timeout -k 5 "$(scaled 30)" "$MAYFLY" exec "$me" -- echo done <&- >"$T/out" 2>"$T/err"
+timeout -k 5 "$(scaled 30)" "$MAYFLY" exec "$me" -- echo "done" <&- >"$T/out" 2>"$T/err"
 is "$?/$(out)" "0/done" "stdin that is closed"
 timeout -k 5 "$(scaled 30)" "$MAYFLY" exec "$me" -- sh -c 'echo x; exit 3' </dev/null >&- 2>"$T/err"
 like "$?" '^(3|125)$' "standard output that is closed"

@@ -21,7 +21,9 @@ is $(($(stat -c %s "$T/out") + $(stat -c %s "$T/err"))) $((2 << 20)) "both outpu
 seq 1 200000 | head -c 200000 >want
 : >"$T/verdict"
 timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --output-limit 200000 --status-fd 9 -- sh -c 'seq 1 200000; sleep 60' \
-	9>"$T/verdict" 2>"$T/err" </dev/null | { wait_until 40 grep -q 'ended\|killed' "$T/err"; wait_until 3 test -s "$T/verdict"; cat; } >got
+	9>"$T/verdict" 2>"$T/err" </dev/null |
+	# shellcheck disable=SC2094 # it waits for them
+	{ wait_until 40 grep -q 'ended\|killed' "$T/err"; wait_until 3 test -s "$T/verdict"; cat; } >got
 is "$(verdict reason)/$(cmp want got && echo same)" output-limit/same "a late reader gets all that the limit lets out, byte by byte"
 
 ## Idleness

@@ -38,6 +38,7 @@ os.unlink(name + ".layer")
 PY
 }
 
+# shellcheck disable=SC2034 # used by the scripts
 debian_config='{"Entrypoint":["/bin/bash","-c","echo \"$0 $* $GREETING\"; id -un; id -u; pwd; echo $HOME","entry"],
 	"Cmd":["default"],"Env":["PATH=/usr/local/bin:/usr/bin:/bin","GREETING=hello"],"WorkingDir":"/var/tmp","User":"www-data"}'
 

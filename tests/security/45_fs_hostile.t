@@ -58,8 +58,8 @@ run() { # MODE [OPTIONS OF THE SHARE]
 	is "$(diff "$T/state" "$T/state.after")" "" "$1: nothing on the host has changed"
 }
 # fs knows nothing of engines: where everything is slow one jail and one kind of share will do.
-modes=(full reduced) kinds=(:rw :rw,size=4M)
-[ "$MAYFLY_TIME_SCALE" -eq 1 ] || modes=(full) kinds=(:rw,size=4M)
+modes=(full reduced) kinds=(:rw ":rw,size=4M")
+[ "$MAYFLY_TIME_SCALE" -eq 1 ] || modes=(full) kinds=(":rw,size=4M")
 for mode in "${modes[@]}"; do run "$mode"; done
 
 # The same with a share that may be written, with a quota and without: nothing leads out to be changed.

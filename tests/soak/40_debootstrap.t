@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 is_root || skip_all "debootstrap needs root"
 command -v debootstrap >/dev/null || skip_all "debootstrap is not there"
 # Where this host's packages come from.
+# shellcheck disable=SC2016 # apt's own variables
 read -r site release < <(apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' 2>"$T/err")
 [ -n "${release:-}" ] || skip_all "apt knows no archive of packages"
 t0=$(now_ms)

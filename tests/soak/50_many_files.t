@@ -15,6 +15,7 @@ tar -C many -cf many.tar .
 hashes() { (cd "$1" && find . -type f -print0 | xargs -0 sha256sum | sort); }
 hashes many >"$T/want"
 is "$(wc -l <"$T/want")" "$SOAK_FILES" "so many files"
+# shellcheck disable=SC2034 # read by vm
 VM_LIMIT=1800
 for cache in auto none; do
 	vm --no-cwd --share "$W/back:/b:rw,cache=$cache" --share "$W/many.tar:/many.tar" -- \

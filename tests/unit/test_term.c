@@ -240,6 +240,21 @@ static void test_background(void **state)
 	assert_int_equal(WEXITSTATUS(end_of(pid)), 5);
 }
 
+static void wait_stopped(pid_t pid)
+{
+	for (int i = 0;; i++) {
+		char path[64];
+		char text[512] = "";
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+		assert_true(read(fd, text, sizeof(text) - 1) > 0);
+		if (strstr(text, ") T"))
+			return;
+		assert_true(i < LIMIT_MS / 10);
+		poll(NULL, 0, 10);
+	}
+}
+
 /* Ctrl-Z: the settings are given back while it is stopped, and raw again when it goes on. */
 static void test_stop_and_go_on(void **state)
 {
@@ -287,17 +302,7 @@ static void test_stop_and_go_on(void **state)
 		assert_int_equal(buf[sizeof(inner)], 'r');
 	}
 	kill(inner, SIGTSTP);
-	for (int i = 0;; i++) {
-		char path[64];
-		char text[512] = "";
-		snprintf(path, sizeof(path), "/proc/%d/stat", inner);
-		AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-		assert_true(read(fd, text, sizeof(text) - 1) > 0);
-		if (strstr(text, ") T"))
-			break;
-		assert_true(i < LIMIT_MS / 10);
-		poll(NULL, 0, 10);
-	}
+	wait_stopped(inner);
 	same_as_before();
 	kill(inner, SIGCONT);
 	hear(p[0], 'R');
