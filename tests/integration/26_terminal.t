@@ -58,7 +58,8 @@ unlike "$(val text)" 'no job control' "it has job control"
 seq 1 200 >lines
 what="less opens, takes another size, moves to the end and quits"
 if command -v less >/dev/null; then
-	terminal 60 lines '@size 40 100' 39 'G' 200 'q' -- "${run[@]}" -t --env LESS= -- less lines
+	# A key behind the new size: less may miss the signal while it is about to wait for one.
+	terminal 60 lines '@size 40 100;;\x0c' 39 'G' 200 'q' -- "${run[@]}" -t --env LESS= -- less lines
 	is "$(val status)/$(val steps)/$(val terminal)" "0/0/same" "$what"
 else
 	skip "no less here" "$what"
