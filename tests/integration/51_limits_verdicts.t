@@ -176,8 +176,9 @@ ended() {
 ended "$power_off" guest-poweroff 'reboot: (Power down|Power off not available)'
 ended "$halt" guest-halt 'reboot: System halted'
 ended "$reboot" guest-reset 'reboot: Restarting system'
-ended 'echo o >/proc/sysrq-trigger' guest-poweroff 'reboot: Power down'
-ended 'echo b >/proc/sysrq-trigger' guest-reset 'sysrq: Resetting'
+# At once: what the command has said just before may still be on its way.
+ended 'sleep 0.3; echo o >/proc/sysrq-trigger' guest-poweroff 'reboot: Power down'
+ended 'sleep 0.3; echo b >/proc/sysrq-trigger' guest-reset 'sysrq: Resetting'
 vm --user 0 -- sh -c 'echo "<0>it says reboot: System halted" >/dev/kmsg; echo "<0>reboot: System halted!" >/dev/kmsg; sleep 0.3; exit 7'
 is "$rc/$(verdict reason)" 7/exit "a line that only quotes it ends nothing"
 
