@@ -271,6 +271,7 @@ soak: deps
 
 bench: all
 	@tests/bench/bench
+	@tests/bench/exec
 	@[ "$$(id -u)" -ne 0 ] || tests/bench/jails
 	@! command -v fio >/dev/null || tests/bench/disks
 	@[ "$$(id -u)" -ne 0 ] || [ ! -x /usr/lib/qemu/virtiofsd ] || tests/bench/shares --files 5000
