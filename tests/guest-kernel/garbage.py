@@ -110,7 +110,7 @@ class Program:
                 f"mem={self.mem} cpus={self.cpus}")
 
     def options(self):
-        o = ["run" if self.run else "boot", "--verbose", "--memory", f"{self.mem}M", "--cpus",
+        o = ["run" if self.run else "boot", "--verbose", "--force-memory", "--memory", f"{self.mem}M", "--cpus",
              str(self.cpus)]
         short = "--boot-timeout" if self.boot_timeout else "--timeout"
         o += [short, "%dms" % (self.deadline * 1000)]

@@ -49,7 +49,8 @@ terminal 40 started '\x1c' -- "${run[@]}" -t --status-fd 2 -- sh -c "$loop"
 guest_is status 131 "a command that Ctrl-\\ kills"
 like "$(val text)" '"reason":"signal".*"signal":3' "by its signal"
 guest_is terminal same "the settings are as before"
-terminal 60 '$ ' "sh -c 'echo u''p; sleep 1000'\n" up '\x1a' 'Stopped' 'kill -9 %1; wait %1; exit 5\n' -- \
+# The second one is for a shell that has not yet seen the end of its job.
+terminal 60 '$ ' "sh -c 'echo u''p; sleep 1000'\n" up '\x1a' 'Stopped' 'kill -9 %1\nexit 5\nexit 5\n' -- \
 	"${run[@]}" -t --env 'PS1=$ ' -- bash --norc --noprofile -i
 guest_is status 5 "a shell with jobs: Ctrl-Z stops what it runs"
 unlike "$(val text)" 'no job control' "it has job control"

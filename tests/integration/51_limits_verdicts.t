@@ -27,15 +27,17 @@ timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --output-lim
 is "$(verdict reason)/$(cmp want got && echo same)" output-limit/same "a late reader gets all that the limit lets out, byte by byte"
 
 ## Idleness
-vm --idle-timeout "$(scaled 2)s" --timeout "$(scaled 40)s" -- sh -c 'echo hi; exec sleep 60'
+# Long enough for a slow host's command to say something in between.
+idle=$((1 + (MAYFLY_TIME_SCALE + 1) / 2))
+vm --idle-timeout "${idle}s" --timeout "$(scaled 40)s" -- sh -c 'echo hi; exec sleep 60'
 is "$rc/$(verdict reason)/$(out)" 124/idle/hi "--idle-timeout: a command that says nothing more is ended"
-like "$(err)" "nothing went in or out for $(scaled 2) s" "the message says so"
-vm --idle-timeout "$(scaled 2)s" -- sh -c "for i in 1 2 3 4 5; do echo \$i; sleep $MAYFLY_TIME_SCALE; done; exit 6"
+like "$(err)" "nothing went in or out for $idle s" "the message says so"
+vm --idle-timeout "${idle}s" -- sh -c "for i in 1 2 3 4 5; do echo \$i; sleep $((idle / 2)); done; exit 6"
 is "$rc/$(verdict reason)" 6/exit "one that says something now and then is not"
 { for i in 1 2 3 4; do echo "$i"; sleep "$MAYFLY_TIME_SCALE"; done; } |
-	timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --idle-timeout "$(scaled 2)s" -- wc -l >"$T/out" 2>"$T/err"
+	timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --idle-timeout "${idle}s" -- wc -l >"$T/out" 2>"$T/err"
 is "${PIPESTATUS[1]}/$(out)" 0/4 "input counts, too"
-vm --idle-timeout "$(scaled 2)s" --out /tmp/x:./x -- sh -c 'echo kept >/tmp/x; exec sleep 60'
+vm --idle-timeout "${idle}s" --out /tmp/x:./x -- sh -c 'echo kept >/tmp/x; exec sleep 60'
 is "$rc/$(verdict reason)/$(cat x)" 124/idle/kept "with --out the files are copied then"
 
 ## Processor time
