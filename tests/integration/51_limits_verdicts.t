@@ -18,12 +18,15 @@ like "$(tail -n 1 "$T/err")" "^mayfly: .*--output-limit" "the message stands beh
 sed -i '$d' "$T/err"
 is $(($(stat -c %s "$T/out") + $(stat -c %s "$T/err"))) $((2 << 20)) "both outputs together have exactly the bytes of the limit"
 # A reader that needs longer than the machine's end takes.
+late_reader() {
+	wait_until 40 grep -q 'ended\|killed' "$T/err"
+	wait_until 3 test -s "$T/verdict"
+	cat
+}
 seq 1 200000 | head -c 200000 >want
 : >"$T/verdict"
 timeout -k 5 "$(scaled 60)" "$MAYFLY" run --engine "$MAYFLY_ENGINE" --output-limit 200000 --status-fd 9 -- sh -c 'seq 1 200000; sleep 60' \
-	9>"$T/verdict" 2>"$T/err" </dev/null |
-	# shellcheck disable=SC2094 # it waits for them
-	{ wait_until 40 grep -q 'ended\|killed' "$T/err"; wait_until 3 test -s "$T/verdict"; cat; } >got
+	9>"$T/verdict" 2>"$T/err" </dev/null | late_reader >got
 is "$(verdict reason)/$(cmp want got && echo same)" output-limit/same "a late reader gets all that the limit lets out, byte by byte"
 
 ## Idleness
