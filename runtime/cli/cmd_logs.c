@@ -50,6 +50,14 @@ static int set_console(void *ctx, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_machine(void *ctx, const char *v, struct err *e)
+{
+	(void)v;
+	(void)e;
+	((struct machine_args *)ctx)->own = true;
+	return 0;
+}
+
 static int set_tail(void *ctx, const char *v, struct err *e)
 {
 	return opt_u64(v, 0, INT64_MAX, &((struct machine_args *)ctx)->tail, e);
@@ -190,6 +198,25 @@ static int known_exec(const struct logs *l, struct err *e)
 			       (unsigned long long)l->exec);
 }
 
+static void name_exec(struct logs *l)
+{
+	snprintf(l->file, sizeof(l->file), "exec-%llu.log", (unsigned long long)l->exec);
+}
+
+/* A machine for one command: what that said is what people look for. */
+static void prefer_command(struct logs *l)
+{
+	struct stat st;
+	json_t *machine = record_load(&l->record, RECORD_MACHINE);
+	if (json_array_size(json_object_get(machine, "command")) &&
+	    (record_kept(&l->record) ||
+	     fstatat(l->record.dir_fd, "exec-1.json", &st, AT_SYMLINK_NOFOLLOW) == 0)) {
+		l->exec = 1;
+		name_exec(l);
+	}
+	json_decref(machine);
+}
+
 static int logs(struct logs *l, struct err *e)
 {
 	const char *name = l->record.name;
@@ -223,14 +250,18 @@ int cmd_logs(int argc, char **argv)
 		{"follow", 'f', NULL, "go on until the machine, or the command, has ended",
 		 set_follow},
 		{"tail", 'n', "N", "only the last N lines", set_tail},
+		{"machine", 'm', NULL, "what the machine's keeper and processes said", set_machine},
 		{"console", 0, NULL, "what the guest's console said last, once it has ended",
 		 set_console},
 		MACHINE_ROW_HELP,
 	};
 	static const struct machine_cmd d = {
 		.usage = "logs [options] MACHINE [EXEC]",
-		.text = "Shows what a machine's keeper and processes said; with a number, what a\n"
-			"command said while nobody was attached to it.",
+		.text = "Shows what the machine's command said, or with a number another one, "
+			"while\n"
+			"nobody was attached to it. Of a machine without a command: what its "
+			"keeper and\n"
+			"processes said.",
 		.rows = rows,
 		.n_rows = ARRAY_SIZE(rows),
 		.min = 1,
@@ -245,15 +276,20 @@ int cmd_logs(int argc, char **argv)
 	/* A reader that has gone is no news. */
 	signal(SIGPIPE, SIG_IGN);
 	int ret = a.argc == 2 ? machine_cmd_number(a.argv[1], &l.exec, &e) : 0;
-	if (ret == 0 && a.console && (l.exec || a.follow))
-		ret = err_set(&e, EINVAL, "--console goes with neither EXEC nor --follow");
+	if (ret == 0 && a.console && (l.exec || a.follow || a.own))
+		ret = err_set(&e, EINVAL,
+			      "--console goes with none of EXEC, --follow and --machine");
+	else if (ret == 0 && a.own && l.exec)
+		ret = err_set(&e, EINVAL, "--machine and EXEC exclude each other");
 	if (a.console)
 		snprintf(l.file, sizeof(l.file), RECORD_CONSOLE);
 	else if (l.exec)
-		snprintf(l.file, sizeof(l.file), "exec-%llu.log", (unsigned long long)l.exec);
+		name_exec(&l);
 	if (ret == 0)
 		ret = record_find(&l.record, a.argv[0], &e);
 	if (ret == 0) {
+		if (!l.exec && !a.console && !a.own)
+			prefer_command(&l);
 		ret = logs(&l, &e);
 		record_close(&l.record);
 	}

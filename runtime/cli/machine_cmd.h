@@ -19,6 +19,7 @@ struct machine_args {
 	bool force;
 	bool follow;
 	bool console;
+	bool own; /* logs: not a command's */
 	uint64_t grace_ns;
 	uint64_t tail; /* lines, UINT64_MAX: all */
 	int argc;      /* the words behind the options */

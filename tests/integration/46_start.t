@@ -179,6 +179,12 @@ m wait cmd
 is "$rc/$(reason cmd)" 7/stopped/exit/7 "lives as long as it, and has its status"
 m logs cmd 1
 is "$(out | sort | tr '\n' ' ')" "said wrong " "its output is in the log"
+m logs cmd
+is "$(out | sort | tr '\n' ' ')" "said wrong " "which is what logs shows of such a machine"
+m logs --machine cmd
+like "$rc/$(out)" '^0/.*machine cmd .* is ready' "or its own log"
+m logs --machine cmd 1
+is "$rc/$(wc -l <"$T/err")" 125/1 "not both"
 m wait --json cmd 1
 like "$rc/$(out)" '^7/.*"status": ?7' "exec 1 was it"
 m wait cmd 5
