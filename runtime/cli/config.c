@@ -368,6 +368,7 @@ int config_set_status_fd(void *ctx, const char *v, struct err *e)
 FLAG_SETTER(static, set_no_cwd, no_cwd)
 FLAG_SETTER(static, set_console, console)
 FLAG_SETTER(static, set_tty, tty)
+FLAG_SETTER(static, set_aslr, aslr)
 FLAG_SETTER(, config_set_timings, timings)
 FLAG_SETTER(, config_set_trace_exits, trace_exits)
 FLAG_SETTER(, config_set_verbose, verbose)
@@ -429,6 +430,8 @@ static const struct opt run_options[] = {
 	{"user", 'u', "UID[:GID]", "who runs the command in the guest (default: you)",
 	 config_set_user},
 	{"console", 0, NULL, "show the guest's serial console on standard error", set_console},
+	{"aslr", 0, NULL, "tcg: random addresses for the guest's programs, too, which start slower",
+	 set_aslr},
 	{"jail", 0, "full|reduced", "reduced: without namespaces, where the host forbids them",
 	 config_set_jail},
 	{"no-jail", 0, NULL, "for debugging only: no jail at all; never as root",

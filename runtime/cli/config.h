@@ -95,7 +95,8 @@ struct vm_config {
 	uid_t uid;
 	gid_t gid;
 	bool user_given;
-	bool tty; /* run: the command has a terminal */
+	bool aslr; /* tcg: random addresses for the guest's programs, too */
+	bool tty;  /* run: the command has a terminal */
 	bool console;
 	bool timings;
 	bool trace_exits;

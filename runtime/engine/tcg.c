@@ -124,12 +124,15 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 	 * the guest clears itself before it is filled has lost its translations (tests:
 	 * code_pages). tsc=reliable: else Linux compares the TSC with its ticks, of which a busy
 	 * host loses some, takes the ticks for the better clock, and is late ever after.
+	 * norandmaps: what QEMU has translated is good for one address only, so a library that is
+	 * elsewhere in each process is translated for each process.
 	 */
 	int n = snprintf(buf, len,
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
 			 "no_timer_check rcupdate.rcu_expedited=1 init_on_alloc=1 "
-			 "tsc_early_khz=%lu tsc=reliable%s",
-			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "");
+			 "tsc_early_khz=%lu tsc=reliable%s%s",
+			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "",
+			 c->aslr ? "" : " norandmaps");
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
 }
 

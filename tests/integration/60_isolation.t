@@ -106,6 +106,11 @@ is_root && other=65534 || other=$(id -u)
 vm --user "$other" -- sh -c 'ls /proc/1/fd 2>&1 | grep -c denied; cat /proc/1/environ 2>&1 | grep -c denied'
 is "$(out | tr '\n' ' ')" "1 1 " "an ordinary guest user can't look into PID 1"
 
+# Addresses of a program in two runs of it
+stacks() { vm "$@" -- sh -c 'grep stack /proc/self/maps; grep stack /proc/self/maps'; sed 's/-.*//' "$T/out" | sort -u | wc -l; }
+is "$(stacks)" "$([ "$MAYFLY_ENGINE" = kvm ] && echo 2 || echo 1)" "programs are at random addresses under kvm only"
+is "$(stacks --aslr)" 2 "--aslr: under tcg, too"
+
 # Which of the caller's rights the shared files have is the user's own, not the file system's root.
 if ! is_root; then
 	echo mine >priv && chmod 600 priv

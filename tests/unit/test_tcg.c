@@ -213,12 +213,15 @@ static void test_kernel_args(void **state)
 	assert_non_null(strstr(buf, "panic=-1"));
 	assert_non_null(strstr(buf, "noreplace-smp"));
 	assert_non_null(strstr(buf, "nolapic_timer"));
+	assert_non_null(strstr(buf, " norandmaps"));
 	c.console = true;
 	c.cpus = 2;
+	c.aslr = true;
 	assert_int_equal(tcg_kernel_args(buf, sizeof(buf), &c), 0);
 	assert_non_null(strstr(buf, "loglevel=7 "));
 	/* Several CPUs can't live from one timer. */
 	assert_null(strstr(buf, "nolapic_timer"));
+	assert_null(strstr(buf, "norandmaps"));
 	assert_int_equal(tcg_kernel_args(tiny, sizeof(tiny), &c), -E2BIG);
 }
 
