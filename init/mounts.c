@@ -8,6 +8,7 @@
 // through /proc/self/fd, are the way back to their sources.
 #include "mounts.h"
 
+#include "accounts.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
 
@@ -202,8 +203,9 @@ static int same_attributes(const char *lower, const char *upper, struct err *e)
 	return 0;
 }
 
+/* With setup it is the root. */
 static int overlay(const char *lower, const char *rw, unsigned n, const char *target,
-		   const char *hostname, struct err *e)
+		   const Mayfly__Setup *setup, struct err *e)
 {
 	char upper[64];
 	char work[64];
@@ -213,8 +215,10 @@ static int overlay(const char *lower, const char *rw, unsigned n, const char *ta
 	if (mkdir(upper, 0755) < 0 || mkdir(work, 0700) < 0)
 		return err_errno(e, errno, "can't make '%s'", upper);
 	int ret = same_attributes(lower, upper, e);
-	if (ret == 0 && hostname)
-		ret = fill_upper(upper, hostname, e);
+	if (ret == 0 && setup)
+		ret = fill_upper(upper, setup->hostname, e);
+	if (ret == 0 && setup)
+		ret = accounts_prepare(lower, upper, setup, e);
 	if (ret < 0)
 		return ret;
 	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", lower,
@@ -283,7 +287,7 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 	mkdir("/new", 0755);
 	snprintf(lower, sizeof(lower), "%s%s", setup->image[0] ? IMAGE_DIR : "/fs/",
 		 setup->image[0] ? "" : setup->root);
-	int ret = overlay(lower, "/rw", 0, "/new", setup->hostname, e);
+	int ret = overlay(lower, "/rw", 0, "/new", setup, e);
 	/* The fs process composes the system view's root, which is writable to nobody there. */
 	if (ret == 0 && chmod("/new", 0755) < 0)
 		ret = err_errno(e, errno, "can't prepare the root directory");
@@ -325,9 +329,12 @@ static int mount_system(struct err *e)
 			return ret;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++) {
-		unlink(dev_links[i].link);
-		if (symlink(dev_links[i].target, dev_links[i].link) < 0)
-			return err_errno(e, errno, "can't make '%s'", dev_links[i].link);
+		const char *link = dev_links[i].link;
+		int ret = symlink(dev_links[i].target, link);
+		if (ret < 0 && errno == EEXIST && unlink(link) == 0)
+			ret = symlink(dev_links[i].target, link);
+		if (ret < 0)
+			return err_errno(e, errno, "can't make '%s'", link);
 	}
 	return 0;
 }

@@ -2,6 +2,7 @@
 // setup.c - clock, hostname, loopback, user
 #include "setup.h"
 
+#include "accounts.h"
 #include "base/cleanup.h"
 
 #include <errno.h>
@@ -44,17 +45,6 @@ static int loopback_up(struct err *e)
 	return 0;
 }
 
-static int append_line(const char *path, const char *line, struct err *e)
-{
-	if (!line[0])
-		return 0;
-	AUTO_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	size_t len = strlen(line);
-	if (fd < 0 || write(fd, line, len) != (ssize_t)len || write(fd, "\n", 1) != 1)
-		return err_errno(e, errno, "can't add the user to '%s'", path);
-	return 0;
-}
-
 /* The disks that the user brought are the user's, with the partitions that are on them now. */
 static int give_disks(const Mayfly__Setup *setup, struct err *e)
 {
@@ -77,9 +67,5 @@ int setup_late(const Mayfly__Setup *setup, struct err *e)
 	int ret = loopback_up(e);
 	if (ret == 0)
 		ret = give_disks(setup, e);
-	if (ret == 0)
-		ret = append_line("/etc/passwd", setup->passwd_line, e);
-	if (ret == 0)
-		ret = append_line("/etc/group", setup->group_line, e);
-	return ret;
+	return ret < 0 ? ret : accounts_finish(setup, e);
 }
