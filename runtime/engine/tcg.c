@@ -140,8 +140,12 @@ static int add_machine(struct tcg_args *a, const struct vm_config *c)
 	if (ret == 0)
 		ret = add_pair(a, "-accel", TCG_ACCEL);
 	if (ret == 0)
-		/* TCG copies byte by byte for "rep movsb": hide that it is said to be fast. */
-		ret = add_pair(a, "-cpu", "max,-erms,-fsrm");
+		/*
+		 * TCG copies byte by byte for "rep movsb": hide that it is said to be fast. With
+		 * SMAP each copy from and to a program is code of another kind, and is translated
+		 * apart; it would guard the guest's kernel from its users.
+		 */
+		ret = add_pair(a, "-cpu", "max,-erms,-fsrm,-smap");
 	if (ret == 0 && (ret = add(a, "-smp")) == 0)
 		ret = add(a, "%u", c->cpus);
 	if (ret == 0 && (ret = add(a, "-m")) == 0)
