@@ -124,11 +124,13 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 	 * the guest clears itself before it is filled has lost its translations (tests:
 	 * code_pages). tsc=reliable: else Linux compares the TSC with its ticks, of which a busy
 	 * host loses some, takes the ticks for the better clock, and is late ever after.
+	 * norandmaps: QEMU keeps translated code by the address where the guest runs it; with
+	 * random ones every program's start translates the loader and all libraries anew.
 	 */
 	int n = snprintf(buf, len,
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
 			 "no_timer_check rcupdate.rcu_expedited=1 init_on_alloc=1 "
-			 "tsc_early_khz=%lu tsc=reliable%s",
+			 "tsc_early_khz=%lu tsc=reliable norandmaps%s",
 			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "");
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
 }
