@@ -130,7 +130,8 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 	int n = snprintf(buf, len,
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
 			 "no_timer_check rcupdate.rcu_expedited=1 init_on_alloc=1 "
-			 "tsc_early_khz=%lu tsc=reliable norandmaps%s",
+			 "tsc_early_khz=%lu tsc=reliable norandmaps "
+			 "cgroup.memory=nokmem%s",
 			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "");
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
 }
