@@ -36,11 +36,11 @@ int setup_early(const Mayfly__Setup *setup, struct err *e)
 	return 0;
 }
 
-static int loopback_up(struct err *e)
+/* Any socket will do; one of IP's own would be the only use of that code before the command. */
+static int loopback_up(int sock, struct err *e)
 {
 	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+	if (ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
 		return err_errno(e, errno, "can't set the loopback interface up");
 	return 0;
 }
@@ -62,9 +62,9 @@ static int give_disks(const Mayfly__Setup *setup, struct err *e)
 	return 0;
 }
 
-int setup_late(const Mayfly__Setup *setup, struct err *e)
+int setup_late(const Mayfly__Setup *setup, int sock, struct err *e)
 {
-	int ret = loopback_up(e);
+	int ret = loopback_up(sock, e);
 	if (ret == 0)
 		ret = give_disks(setup, e);
 	return ret < 0 ? ret : accounts_finish(setup, e);
