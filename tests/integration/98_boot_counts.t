@@ -14,12 +14,12 @@ if is_root; then
 fi
 
 gcc -Os -static -nostdlib -ffreestanding -fno-stack-protector -s -Wl,--build-id=none \
-	-o init "$TEST_DIR/lib/boot_count.c" && "$TEST_DIR/../init/mkcpio.sh" init init.cpio
+	-o init "$TEST_DIR/boot-count/init.c" && "$TEST_DIR/../init/mkcpio.sh" init init.cpio
 is "$?" 0 "an init that says what the time is"
 for shift in 0 1; do
 	mkdir -p "shift$shift"
 	gcc -std=gnu11 -O1 -Wall -DICOUNT_SHIFT="\"$shift\"" -DREAL_QEMU="\"$qemu\"" \
-		-o "shift$shift/qemu-system-x86_64" "$TEST_DIR/lib/icount_qemu.c" || exit 99
+		-o "shift$shift/qemu-system-x86_64" "$TEST_DIR/boot-count/qemu.c" || exit 99
 done
 chmod 0755 "$T" "$W"
 mkdir -m 0777 run

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// boot_count.c - an init without a C library: says on ttyS0 what the TSC was at its first
+// init.c - an init without a C library: says on ttyS0 what the TSC was at its first
 // instruction, and resets the machine
 #include <fcntl.h>
 #include <linux/reboot.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// icount_qemu.c - stands before QEMU in PATH: the same machine on a clock that counts instructions
+// qemu.c - stands before QEMU in PATH: the same machine on a clock that counts instructions
 //
 // QEMU's virtual time, and with it the guest's TSC, advances by 2^ICOUNT_SHIFT ns for each
 // instruction, and jumps to the next timer when the CPU is idle. ICOUNT_SHIFT and REAL_QEMU are
