@@ -192,7 +192,7 @@ static int setup_machine(struct agent *a, struct err *e)
 	if (ret == 0)
 		ret = mounts_build(f->setup, e);
 	if (ret == 0)
-		ret = setup_late(f->setup, e);
+		ret = setup_late(f->setup, a->control.fd, e);
 	if (ret == 0) {
 		int limited = spawn_cgroup_enable(f->setup->pids_max);
 		if (limited < 0)

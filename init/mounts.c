@@ -4,10 +4,12 @@
 // Theory of operation: one virtio-fs device holds all views as directories of its root; /fs is
 // where it is mounted in the initramfs, /rw is the tmpfs that takes every change. The root view
 // with a directory of /rw above it becomes the new root. The views are mounted after the switch,
-// so that their targets resolve inside the guest's own tree; descriptors of /fs and /rw, reached
-// through /proc/self/fd, are the way back to their sources.
+// so that their targets, absolute paths, resolve inside the guest's own tree. Their sources are
+// paths without a leading slash: the initramfs is the current directory until all is mounted, and
+// its fs and rw are in reach that way only.
 #include "mounts.h"
 
+#include "accounts.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
 
@@ -202,8 +204,9 @@ static int same_attributes(const char *lower, const char *upper, struct err *e)
 	return 0;
 }
 
+/* With setup it is the root. */
 static int overlay(const char *lower, const char *rw, unsigned n, const char *target,
-		   const char *hostname, struct err *e)
+		   const Mayfly__Setup *setup, struct err *e)
 {
 	char upper[64];
 	char work[64];
@@ -213,8 +216,10 @@ static int overlay(const char *lower, const char *rw, unsigned n, const char *ta
 	if (mkdir(upper, 0755) < 0 || mkdir(work, 0700) < 0)
 		return err_errno(e, errno, "can't make '%s'", upper);
 	int ret = same_attributes(lower, upper, e);
-	if (ret == 0 && hostname)
-		ret = fill_upper(upper, hostname, e);
+	if (ret == 0 && setup)
+		ret = fill_upper(upper, setup->hostname, e);
+	if (ret == 0 && setup)
+		ret = accounts_prepare(lower, upper, setup, e);
 	if (ret < 0)
 		return ret;
 	snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", lower,
@@ -255,19 +260,17 @@ static int make_target(const char *source, const char *target, struct err *e)
 	return fd < 0 ? err_errno(e, errno, "can't make '%s'", target) : 0;
 }
 
-static int mount_view(const Mayfly__View *v, int fs_fd, int rw_fd, unsigned n, struct err *e)
+static int mount_view(const Mayfly__View *v, unsigned n, struct err *e)
 {
 	char source[PATH_BUF];
-	char rw[32];
 	if (strchr(v->source, '/') || v->target[0] != '/')
 		return err_set(e, EINVAL, "bad view '%.64s'", v->source);
-	snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", fs_fd, v->source);
-	snprintf(rw, sizeof(rw), "/proc/self/fd/%d", rw_fd);
+	snprintf(source, sizeof(source), "fs/%s", v->source);
 	int ret = make_target(source, v->target, e);
 	if (ret < 0)
 		return ret;
 	if (v->mode == MAYFLY__VIEW__MODE__OVERLAY)
-		return overlay(source, rw, n, v->target, NULL, e);
+		return overlay(source, "rw", n, v->target, NULL, e);
 	struct mount_row bind = {source, v->target, NULL, MS_BIND, NULL};
 	struct mount_row flags = {NULL, v->target, NULL,
 				  MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL};
@@ -283,20 +286,24 @@ static int mount_root(const Mayfly__Setup *setup, struct err *e)
 	mkdir("/new", 0755);
 	snprintf(lower, sizeof(lower), "%s%s", setup->image[0] ? IMAGE_DIR : "/fs/",
 		 setup->image[0] ? "" : setup->root);
-	int ret = overlay(lower, "/rw", 0, "/new", setup->hostname, e);
+	int ret = overlay(lower, "/rw", 0, "/new", setup, e);
 	/* The fs process composes the system view's root, which is writable to nobody there. */
 	if (ret == 0 && chmod("/new", 0755) < 0)
 		ret = err_errno(e, errno, "can't prepare the root directory");
 	return ret;
 }
 
-static int mount_memory_dirs(int rw_fd, struct err *e)
+static int mount_memory_dirs(bool scratch, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(memory_dirs); i++) {
 		const char *target = memory_dirs[i].target;
 		char source[64];
-		snprintf(source, sizeof(source), "/proc/self/fd/%d/%s",
-			 memory_dirs[i].memory ? memory_fd : rw_fd, memory_dirs[i].name);
+		/* A disk hides the tmpfs. */
+		if (scratch && memory_dirs[i].memory)
+			snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", memory_fd,
+				 memory_dirs[i].name);
+		else
+			snprintf(source, sizeof(source), "rw/%s", memory_dirs[i].name);
 		int ret = mkdir_exact(source, memory_dirs[i].mode);
 		if (ret < 0)
 			return err_errno(e, -ret, "can't make the directory for '%s'", target);
@@ -325,9 +332,12 @@ static int mount_system(struct err *e)
 			return ret;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++) {
-		unlink(dev_links[i].link);
-		if (symlink(dev_links[i].target, dev_links[i].link) < 0)
-			return err_errno(e, errno, "can't make '%s'", dev_links[i].link);
+		const char *link = dev_links[i].link;
+		int ret = symlink(dev_links[i].target, link);
+		if (ret < 0 && errno == EEXIST && unlink(link) == 0)
+			ret = symlink(dev_links[i].target, link);
+		if (ret < 0)
+			return err_errno(e, errno, "can't make '%s'", link);
 	}
 	return 0;
 }
@@ -342,7 +352,7 @@ static int read_ahead(int fs_fd, struct err *e)
 	char path[64];
 	if (fstat(fs_fd, &st) < 0)
 		return err_errno(e, errno, "can't look at the views");
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
+	snprintf(path, sizeof(path), "/sys/devices/virtual/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
 		 minor(st.st_dev));
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
 	/* A custom kernel may have no sysfs: slower, nothing worse. */
@@ -403,19 +413,23 @@ int mounts_build(const Mayfly__Setup *setup, struct err *e)
 	if (ret < 0)
 		return ret;
 	AUTO_CLOSE int fs_fd = open("/fs", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	AUTO_CLOSE int rw_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fs_fd < 0 || rw_fd < 0 || memory_fd < 0)
+	AUTO_CLOSE int initramfs = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fs_fd < 0 || initramfs < 0 || memory_fd < 0)
 		return err_errno(e, errno, "can't open the views");
 	ret = switch_root("/new", e);
 	if (ret == 0)
 		ret = mount_system(e);
+	if (ret == 0 && fchdir(initramfs) < 0)
+		ret = err_errno(e, errno, "can't go back to the initramfs");
 	if (ret == 0)
 		ret = read_ahead(fs_fd, e);
 	if (ret == 0)
-		ret = mount_memory_dirs(rw_fd, e);
+		ret = mount_memory_dirs(setup->scratch[0] != '\0', e);
 	if (ret == 0)
 		ret = give_home(setup, e);
 	for (size_t i = 0; ret == 0 && i < setup->n_view; i++)
-		ret = mount_view(setup->view[i], fs_fd, rw_fd, (unsigned)i + 1, e);
+		ret = mount_view(setup->view[i], (unsigned)i + 1, e);
+	if (ret == 0 && chdir("/") < 0)
+		ret = err_errno(e, errno, "can't enter the new root");
 	return ret;
 }

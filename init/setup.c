@@ -2,6 +2,7 @@
 // setup.c - clock, hostname, loopback, user
 #include "setup.h"
 
+#include "accounts.h"
 #include "base/cleanup.h"
 
 #include <errno.h>
@@ -35,23 +36,12 @@ int setup_early(const Mayfly__Setup *setup, struct err *e)
 	return 0;
 }
 
-static int loopback_up(struct err *e)
+/* Any socket will do; one of IP's own would be the only use of that code before the command. */
+static int loopback_up(int sock, struct err *e)
 {
 	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+	if (ioctl(sock, SIOCSIFFLAGS, &ifr) < 0)
 		return err_errno(e, errno, "can't set the loopback interface up");
-	return 0;
-}
-
-static int append_line(const char *path, const char *line, struct err *e)
-{
-	if (!line[0])
-		return 0;
-	AUTO_CLOSE int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	size_t len = strlen(line);
-	if (fd < 0 || write(fd, line, len) != (ssize_t)len || write(fd, "\n", 1) != 1)
-		return err_errno(e, errno, "can't add the user to '%s'", path);
 	return 0;
 }
 
@@ -72,14 +62,10 @@ static int give_disks(const Mayfly__Setup *setup, struct err *e)
 	return 0;
 }
 
-int setup_late(const Mayfly__Setup *setup, struct err *e)
+int setup_late(const Mayfly__Setup *setup, int sock, struct err *e)
 {
-	int ret = loopback_up(e);
+	int ret = loopback_up(sock, e);
 	if (ret == 0)
 		ret = give_disks(setup, e);
-	if (ret == 0)
-		ret = append_line("/etc/passwd", setup->passwd_line, e);
-	if (ret == 0)
-		ret = append_line("/etc/group", setup->group_line, e);
-	return ret;
+	return ret < 0 ? ret : accounts_finish(setup, e);
 }

@@ -12,8 +12,10 @@ int setup_clock(const Mayfly__Clock *clock, struct err *e);
 /* setup_early() - the hostname; before the mounts. 0 or -errno with text. */
 int setup_early(const Mayfly__Setup *setup, struct err *e);
 
-/* setup_late() - loopback interface, the user's disks, the user's line in passwd; in the new root.
+/*
+ * setup_late() - loopback interface, the user's disks, the user's line in passwd; in the new root.
+ * sock is any socket, which stays the caller's. 0 or -errno with text.
  */
-int setup_late(const Mayfly__Setup *setup, struct err *e);
+int setup_late(const Mayfly__Setup *setup, int sock, struct err *e);
 
 #endif

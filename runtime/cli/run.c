@@ -64,6 +64,23 @@ void run_goodbye(struct run *r)
 		r->phase = RUN_OVER;
 }
 
+/*
+ * Goodbye is for what a guest has to write yet, and only disks and writable shares outlive it. A
+ * machine without them has nothing more to say once its command is over.
+ */
+static bool nothing_to_save(const struct run *r)
+{
+	return r->cfg->n_disk == 0 && !r->views.writable && !r->cfg->trace_exits;
+}
+
+static void command_done(struct run *r)
+{
+	if (nothing_to_save(r))
+		r->phase = RUN_OVER;
+	else
+		run_goodbye(r);
+}
+
 void run_step(struct run *r)
 {
 	if (term_update(&r->term))
@@ -74,7 +91,7 @@ void run_step(struct run *r)
 	if (r->phase >= RUN_EXITED && exec_client_flushed(&r->exec))
 		term_restore(&r->term);
 	if (r->phase == RUN_EXITED && exited_done(r))
-		run_goodbye(r);
+		command_done(r);
 	bool stuck = r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns + CLEAN_NS;
 	if (r->phase == RUN_DYING && (r->machine_gone || stuck)) {
 		/* The last bytes of the command may still be in its connection. */

@@ -21,6 +21,7 @@
  * is below it changes. So what the guest has looked at stays as it was seen.
  */
 #define OVERLAY_CACHE_MS 86400000
+#define HOME_REFUSED "it is or holds a home directory"
 
 static const char *const system_dirs[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
@@ -210,7 +211,7 @@ const char *views_cwd_refused(const char *cwd, const char *home)
 		if (below(cwd, trees[i]))
 			return "it is a system directory";
 	if (holds_home(cwd, home) || holds_any_home(cwd))
-		return "it is or holds a home directory";
+		return HOME_REFUSED;
 	return NULL;
 }
 
@@ -229,8 +230,9 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 	const char *home = getenv("HOME");
 	AUTO_FREE char *real_home = home ? realpath(home, NULL) : NULL;
 	refused = views_cwd_refused(v->cwd, home);
-	if (!refused && real_home)
-		refused = views_cwd_refused(v->cwd, real_home);
+	/* All accounts have been asked for already: that can cost a library and a server's answer. */
+	if (!refused && holds_home(v->cwd, real_home))
+		refused = HOME_REFUSED;
 	if (refused) {
 		snprintf(v->note, sizeof(v->note),
 			 "'%s' is not shared with the guest: %s (use --share DIR)", v->cwd,

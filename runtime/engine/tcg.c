@@ -130,7 +130,7 @@ int tcg_kernel_args(char *buf, size_t len, const struct vm_config *c)
 	int n = snprintf(buf, len,
 			 "console=ttyS0 loglevel=%d reboot=t panic=-1 noreplace-smp "
 			 "no_timer_check rcupdate.rcu_expedited=1 init_on_alloc=1 "
-			 "tsc_early_khz=%lu tsc=reliable%s%s",
+			 "tsc_early_khz=%lu tsc=reliable cgroup.memory=nokmem%s%s",
 			 c->console ? 7 : 1, tcg_tsc_khz(), c->cpus == 1 ? " nolapic_timer" : "",
 			 c->aslr ? "" : " norandmaps");
 	return n < 0 || (size_t)n >= len ? -E2BIG : 0;
@@ -143,8 +143,12 @@ static int add_machine(struct tcg_args *a, const struct vm_config *c)
 	if (ret == 0)
 		ret = add_pair(a, "-accel", TCG_ACCEL);
 	if (ret == 0)
-		/* TCG copies byte by byte for "rep movsb": hide that it is said to be fast. */
-		ret = add_pair(a, "-cpu", "max,-erms,-fsrm");
+		/*
+		 * TCG copies byte by byte for "rep movsb": hide that it is said to be fast. With
+		 * SMAP each copy from and to a program is code of another kind, and is translated
+		 * apart; it would guard the guest's kernel from its users.
+		 */
+		ret = add_pair(a, "-cpu", "max,-erms,-fsrm,-smap");
 	if (ret == 0 && (ret = add(a, "-smp")) == 0)
 		ret = add(a, "%u", c->cpus);
 	if (ret == 0 && (ret = add(a, "-m")) == 0)
