@@ -17,6 +17,12 @@ int io_read_full(int fd, void *buf, size_t len);
 int io_write_full(int fd, const void *buf, size_t len);
 
 /*
+ * io_write_wait() - the same for a descriptor that somebody else may have made non-blocking, as
+ * standard output: waits as long as its reader takes.
+ */
+int io_write_wait(int fd, const void *buf, size_t len);
+
+/*
  * io_read_all() - reads a file from offset 0 into a fresh buffer with a NUL behind it.
  * @max: larger files give -EFBIG
  * Returns 0 or -errno; *buf belongs to the caller.

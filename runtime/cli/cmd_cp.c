@@ -170,7 +170,7 @@ static int copy_out(const struct cp *c, struct cp_conn *conn, const char *path, 
 {
 	struct out_target t = OUT_TARGET_NONE;
 	if (strcmp(c->local, "-") == 0)
-		return cp_fetch_stdout(conn, path, STDOUT_FILENO, e);
+		return cp_fetch_stdout(conn, path, STDOUT_FILENO, c->max_bytes, e);
 	int ret = out_target_open(&t, c->local, c->max_bytes, e);
 	if (ret == 0)
 		ret = out_target_source(&t, path, "", e);

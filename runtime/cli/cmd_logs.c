@@ -84,7 +84,7 @@ static int show(struct logs *l)
 		ssize_t n = pread(l->fd, buf, sizeof(buf), l->at);
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
-		int ret = io_write_full(STDOUT_FILENO, buf, (size_t)n);
+		int ret = io_write_wait(STDOUT_FILENO, buf, (size_t)n);
 		if (ret < 0)
 			return ret;
 		l->at += n;

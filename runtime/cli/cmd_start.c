@@ -61,7 +61,7 @@ static void show_text(struct start *s)
 	char buf[4096];
 	ssize_t n = read(s->text, buf, sizeof(buf));
 	if (n > 0)
-		io_write_full(STDERR_FILENO, buf, (size_t)n);
+		io_write_wait(STDERR_FILENO, buf, (size_t)n);
 	else if (n == 0 || errno != EINTR)
 		close_fd(&s->text);
 }

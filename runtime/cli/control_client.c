@@ -20,12 +20,16 @@
 /* How long a keeper may be about to make its socket. */
 #define OPEN_NS 2000000000ull
 #define OPEN_PAUSE_NS 5000000
+/* A keeper that takes no callers any more hangs. */
+#define CONNECT_S 5
 
 static int try_open(const struct record *r)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	/* It is connect()'s, too, which else waits for room in the queue for ever. */
+	const struct timeval limit = {.tv_sec = CONNECT_S};
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
 		return -errno;
 	/* Through the descriptor: the path itself may be longer than an address. */
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/" RECORD_SOCKET,
@@ -50,6 +54,8 @@ int control_open_record(const struct record *r, struct err *e)
 			break;
 		nanosleep(&pause, NULL);
 	}
+	if (fd == -EAGAIN)
+		return err_set(e, ETIMEDOUT, "the keeper of machine '%s' does not answer", r->name);
 	return err_errno(e, -fd, "can't reach the keeper of machine '%s'", r->name);
 }
 

@@ -77,6 +77,8 @@ int cp_conn_wait(struct cp_conn *c, short events)
 		uint64_t now = io_now_ns();
 		size_t left = c->frames.out_len - c->frames.out_pos;
 		show_progress(c, now);
+		if (c->data && pace_too_slow(&c->pace, now, *c->files, *c->data))
+			return -ETIME;
 		if (n > 0 || left != c->left)
 			c->moved_ns = now;
 		c->left = left;
@@ -111,6 +113,9 @@ int cp_conn_next(struct cp_conn *c, Mayfly__Frame **f, struct err *e)
 		if (ret == -ETIMEDOUT)
 			return err_set(e, ETIMEDOUT, "the machine has not answered for %u s",
 				       (unsigned)(c->stall_ns / 1000000000));
+		if (ret == -ETIME)
+			return err_set(e, ETIMEDOUT,
+				       "the machine moves so little that the copy would never end");
 		if (ret >= 0 && (ret & ~POLLOUT))
 			ret = read_some(c);
 		if (ret == -ENODATA)

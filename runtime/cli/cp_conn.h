@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "cli/agent_ok.h"
+#include "copy/pace.h"
 #include "proto/frame.h"
 
 #include <stdbool.h>
@@ -19,6 +20,9 @@ struct cp_conn {
 	bool quiet;	       /* no progress on the terminal */
 	const uint64_t *files; /* for progress; may be NULL */
 	const uint64_t *bytes;
+	const uint64_t
+		*data; /* bytes that count for the pace: no holes; NULL: it is not looked at */
+	struct pace pace;
 	uint64_t stall_ns; /* CP_STALL_NS; tests take less */
 	uint64_t start_ns, moved_ns, shown_ns;
 	size_t left; /* bytes that waited to be sent when moved_ns was set */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define NOTES_SHOWN 20
+#define SIZE_HINT "see --max-size in mayfly-cp(1)"
 
 static int ask(struct cp_conn *c, const char *path)
 {
@@ -41,6 +42,12 @@ static int take_end(const struct out *o, const Mayfly__FetchEnd *m, uint64_t not
 	return out_end(o, m, e);
 }
 
+/* The rest is a number in FetchEnd. */
+static int too_many_notes(struct err *e)
+{
+	return err_set(e, EPROTO, "the guest sent more notes than it may");
+}
+
 static int take_walk(struct cp_conn *c, struct out *o, struct err *e)
 {
 	uint64_t noted = 0;
@@ -54,7 +61,8 @@ static int take_walk(struct cp_conn *c, struct out *o, struct err *e)
 			cp_conn_clear(c);
 			ret = take_end(o, f->fetch_end, noted, e);
 		} else if (f->body_case == MAYFLY__FRAME__BODY_FETCH_NOTE) {
-			if (noted++ < NOTES_SHOWN)
+			ret = noted++ < PROTO_TREE_NOTES_MAX ? 0 : too_many_notes(e);
+			if (noted <= NOTES_SHOWN)
 				say_note(c, o->target->guest, f->fetch_note);
 		} else {
 			ret = out_frame(o, f, e);
@@ -71,12 +79,13 @@ int cp_fetch(struct cp_conn *c, const struct out_target *t, struct err *e)
 	if (!o || ask(c, t->guest) < 0)
 		return err_errno(e, ENOMEM, "a copy");
 	out_init(o, t);
-	o->size_hint = "see --max-size in mayfly-cp(1)";
+	o->size_hint = SIZE_HINT;
 	c->files = &o->entries;
 	c->bytes = &o->bytes;
+	c->data = &o->received;
 	int ret = take_walk(c, o, e);
 	out_close(o);
-	c->files = c->bytes = NULL;
+	c->files = c->bytes = c->data = NULL;
 	return ret;
 }
 
@@ -84,12 +93,13 @@ int cp_fetch(struct cp_conn *c, const struct out_target *t, struct err *e)
 struct plain {
 	int fd;
 	bool begun, complete;
-	uint64_t size, at;
+	uint64_t size, at, max_bytes;
+	uint64_t files, received;
 };
 
 static int write_bytes(const struct plain *p, const void *data, size_t len, struct err *e)
 {
-	int ret = io_write_full(p->fd, data, len);
+	int ret = io_write_wait(p->fd, data, len);
 	return ret < 0 ? err_errno(e, -ret, "can't write standard output") : 0;
 }
 
@@ -116,20 +126,25 @@ static int plain_entry(struct plain *p, const Mayfly__Entry *m, struct err *e)
 			       "only a file can be written to standard output, and it is %s",
 			       m->kind == MAYFLY__ENTRY__KIND__SYMLINK ? "a symbolic link"
 								       : "a directory");
+	if (m->size > p->max_bytes)
+		return err_set(e, EFBIG, "more than %llu MiB (" SIZE_HINT ")",
+			       (unsigned long long)(p->max_bytes >> 20));
 	p->begun = true;
+	p->files = 1;
 	p->size = m->size;
 	return 0;
 }
 
 static int plain_data(struct plain *p, const Mayfly__EntryData *m, struct err *e)
 {
-	if (!p->begun || p->complete || m->offset < p->at ||
+	if (!p->begun || p->complete || m->offset < p->at || m->data.len == 0 ||
 	    !range_inside(m->offset, m->data.len, p->size))
 		return err_set(e, EPROTO, "the guest sent data that lies outside its file");
 	int ret = write_zeros(p, m->offset, e);
 	if (ret == 0)
 		ret = write_bytes(p, m->data.data, m->data.len, e);
 	p->at += m->data.len;
+	p->received += m->data.len;
 	return ret;
 }
 
@@ -157,17 +172,25 @@ static int plain_frame(struct plain *p, const Mayfly__Frame *f, struct err *e)
 	}
 }
 
-int cp_fetch_stdout(struct cp_conn *c, const char *path, int fd, struct err *e)
+int cp_fetch_stdout(struct cp_conn *c, const char *path, int fd, uint64_t max_bytes, struct err *e)
 {
-	struct plain p = {.fd = fd};
-	int ret = ask(c, path) < 0 ? err_errno(e, ENOMEM, "a copy") : 0;
+	AUTO_FREE struct plain *p = calloc(1, sizeof(*p));
+	if (!p || ask(c, path) < 0)
+		return err_errno(e, ENOMEM, "a copy");
+	*p = (struct plain){.fd = fd, .max_bytes = max_bytes};
+	c->files = &p->files;
+	c->bytes = &p->at;
+	c->data = &p->received;
+	int ret = 0;
 	while (ret == 0) {
 		Mayfly__Frame *f = NULL;
 		ret = cp_conn_next(c, &f, e);
 		if (ret < 0)
-			return ret;
-		ret = plain_frame(&p, f, e);
+			break;
+		ret = plain_frame(p, f, e);
 		mayfly__frame__free_unpacked(f, NULL);
 	}
+	cp_conn_clear(c);
+	c->files = c->bytes = c->data = NULL;
 	return ret < 0 ? ret : 0;
 }

@@ -16,8 +16,9 @@ int cp_fetch(struct cp_conn *c, const struct out_target *t, struct err *e);
 
 /*
  * cp_fetch_stdout() - writes one file's bytes to a descriptor, its holes as zeros.
+ * @max_bytes: a larger file is refused, -EFBIG
  * @path: in the guest, absolute
  */
-int cp_fetch_stdout(struct cp_conn *c, const char *path, int fd, struct err *e);
+int cp_fetch_stdout(struct cp_conn *c, const char *path, int fd, uint64_t max_bytes, struct err *e);
 
 #endif

@@ -146,6 +146,9 @@ static int result(struct put *p, const struct walk *w, int sent, struct err *e)
 	if (sent == -ETIMEDOUT)
 		return err_set(e, ETIMEDOUT, "the machine has taken nothing for %u s",
 			       (unsigned)(p->c->stall_ns / 1000000000));
+	if (sent == -ETIME)
+		return err_set(e, ETIMEDOUT,
+			       "the machine moves so little that the copy would never end");
 	if (p->broken) {
 		*e = p->e;
 		return p->broken;
@@ -177,10 +180,10 @@ int cp_put(struct cp_conn *c, const char *local, const struct cp_put_to *to, str
 	w->noted = on_note;
 	w->arg = &p;
 	c->files = &w->sent;
-	c->bytes = &w->bytes;
+	c->bytes = c->data = &w->bytes;
 	int sent = walk_send(w, local);
 	cp_conn_clear(c);
 	int ret = result(&p, w, sent, e);
-	c->files = c->bytes = NULL;
+	c->files = c->bytes = c->data = NULL;
 	return ret;
 }

@@ -283,7 +283,7 @@ static int take_attached(struct exec_client *c, const Mayfly__ExecAttached *m)
 
 static int take_refused(struct exec_client *c, const Mayfly__Failed *m)
 {
-	if (!c->attach || c->started)
+	if (c->started)
 		return -EPROTO;
 	exec_client_stop(c);
 	CALL(c, refused, m);

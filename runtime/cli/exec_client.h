@@ -16,13 +16,14 @@
 #include "proto/frame.h"
 
 /*
- * What happened. Each may be NULL but for exited and lost. None may free the client; any may
- * call exec_client_stop(). Texts are the guest's.
+ * What happened. Each may be NULL but for refused, exited and lost. None may free the client; any
+ * may call exec_client_stop(). Texts are the guest's.
  */
 struct exec_client_ops {
 	void (*started)(void *arg, uint32_t pid);
 	void (*attached)(void *arg, const Mayfly__ExecAttached *m);
-	/* There is no such session to attach to. */
+	/* There is no such session to attach to, or no room for a new one; the connection is
+	 * closed. */
 	void (*refused)(void *arg, const Mayfly__Failed *m);
 	/* Once; the output may still wait for its reader: see exec_client_flushed(). */
 	void (*exited)(void *arg, const Mayfly__Exit *x);

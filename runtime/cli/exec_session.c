@@ -88,6 +88,12 @@ static void on_attached(void *arg, const Mayfly__ExecAttached *m)
 static void on_refused(void *arg, const Mayfly__Failed *m)
 {
 	struct exec_session *s = arg;
+	s->start_deadline_ns = 0;
+	if (!s->cfg->attach) {
+		end(s, VERDICT_GUEST_FAILED, "the agent in %.64s refused the command: %.200s",
+		    s->cfg->machine, m->text);
+		return;
+	}
 	end(s, VERDICT_CONFIG, "exec %llu of %.64s can't be attached to: %.200s",
 	    (unsigned long long)s->number, s->cfg->machine, m->text);
 }

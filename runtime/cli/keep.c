@@ -167,10 +167,17 @@ static void on_ended(void *arg, struct keep_exec *x)
 		command_ended(k, x);
 }
 
+static void on_forgotten(void *arg, struct keep_exec *x)
+{
+	keep_answer_forgotten(arg, x);
+}
+
 int keep_open(struct keep *k, struct err *e)
 {
-	static const struct keep_execs_ops ops = {
-		.connect = on_connect, .running = on_running, .ended = on_ended};
+	static const struct keep_execs_ops ops = {.connect = on_connect,
+						  .running = on_running,
+						  .ended = on_ended,
+						  .forgotten = on_forgotten};
 	struct evloop *loop = &k->run->loop;
 	k->starter.fn = on_starter;
 	k->starter.arg = k;
@@ -211,7 +218,7 @@ static int start_command(struct keep *k, struct err *e)
 	x.n_group = r->user.n_groups;
 	x.cwd = r->workdir;
 	k->command = k->execs.last + 1;
-	return keep_execs_start(&k->execs, &x, r->cfg->argv, r->env, e);
+	return keep_execs_start(&k->execs, &x, r->cfg->argv, r->env, r->cfg->boot_timeout_ns, e);
 }
 
 void keep_ready(struct keep *k)
@@ -240,9 +247,10 @@ void keep_guest_stats(struct keep *k, const Mayfly__GuestStats *s)
 void keep_paused(struct keep *k, bool paused)
 {
 	/* Nobody asked: a lie of the vmm's. */
-	if (k->pause_ns == 0)
+	if (k->pause_ns == 0 && !k->pause_late)
 		return;
 	k->pause_ns = 0;
+	k->pause_late = false;
 	if (k->state == MAYFLY__MACHINE_STATE__STOPPING)
 		return;
 	keep_set_state(k, paused ? MAYFLY__MACHINE_STATE__PAUSED : MAYFLY__MACHINE_STATE__READY);
@@ -264,6 +272,9 @@ void keep_stop(struct keep *k, bool kill, uint64_t grace_ns)
 		return;
 	keep_set_state(k, MAYFLY__MACHINE_STATE__STOPPING);
 	if (kill || r->phase != RUN_KEPT) {
+		/* It was about to stop in good order. */
+		if (kill && r->verdict.reason == VERDICT_STOPPED)
+			r->verdict.reason = VERDICT_NONE;
 		if (r->verdict.reason == VERDICT_NONE)
 			r->verdict.signal = kill ? SIGKILL : 0;
 		run_end(r, kill ? VERDICT_KILLED : VERDICT_STOPPED, "the machine was %s",
@@ -323,6 +334,7 @@ void keep_tick(struct keep *k, uint64_t now)
 	}
 	if (k->pause_ns && now >= k->pause_ns) {
 		k->pause_ns = 0;
+		k->pause_late = true;
 		keep_answer_paused(k);
 	}
 }

@@ -29,6 +29,7 @@ struct keep {
 	uint64_t stop_ns;  /* when the commands' grace is over; 0: not stopping in good order */
 	uint64_t pause_ns; /* until when pause or resume is to be answered; 0: not asked */
 	bool pausing;	   /* which of both */
+	bool pause_late;   /* the answer did not come in time, and still may */
 	char *verdict;	   /* JSON, when it is over */
 	uint64_t stats_ns; /* the same for the guest's numbers */
 	int root_fd;	   /* of --rootfs, for names of users; -1: none */
@@ -70,6 +71,7 @@ void keep_set_state(struct keep *k, Mayfly__MachineState state);
 /* keep_answer.c: requests, and the answers that had to wait. */
 void keep_answer_open(struct keep *k);
 void keep_answer_exec(struct keep *k, const struct keep_exec *x);
+void keep_answer_forgotten(struct keep *k, const struct keep_exec *x);
 void keep_answer_paused(struct keep *k);
 void keep_answer_stats(struct keep *k, const Mayfly__GuestStats *guest);
 void keep_answer_over(struct keep *k);

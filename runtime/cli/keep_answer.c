@@ -117,6 +117,19 @@ void keep_answer_exec(struct keep *k, const struct keep_exec *x)
 	each_waiting(k, MAYFLY__CONTROL_REQUEST__BODY_WAIT, tell_exec, x);
 }
 
+static void tell_forgotten(struct keep *k, struct keep_client *c, const void *arg)
+{
+	const struct keep_exec *x = arg;
+	if (c->session == x->number)
+		keep_client_refuse(c, ENOENT, "exec %llu of machine '%s' was never started",
+				   (unsigned long long)x->number, k->record.name);
+}
+
+void keep_answer_forgotten(struct keep *k, const struct keep_exec *x)
+{
+	each_waiting(k, MAYFLY__CONTROL_REQUEST__BODY_WAIT, tell_forgotten, x);
+}
+
 static void tell_over(struct keep *k, struct keep_client *c)
 {
 	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;

@@ -10,10 +10,12 @@
 #include "base/evloop.h"
 #include "base/log.h"
 #include "proto/control.pb-c.h"
+#include "proto/limits.h"
 
 #include <stddef.h>
 
-#define KEEP_CONTROL_CLIENTS 64
+/* Who is attached to a command waits for the machine's end as long: there is room beside all. */
+#define KEEP_CONTROL_CLIENTS (PROTO_SESSIONS_MAX + 64)
 
 struct keep_control;
 

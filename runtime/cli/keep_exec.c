@@ -283,6 +283,29 @@ static void let_go(struct keep_exec *x, bool taken)
 		x->deadline_ns = io_now_ns() + DRAIN_NS;
 }
 
+/* The agent says that it runs; what is over stays over. */
+static void runs(struct keep_exec *x)
+{
+	bool awaited = x->awaited;
+	if (x->exited)
+		return;
+	x->deadline_ns = 0;
+	x->awaited = false;
+	if (awaited)
+		x->set->ops->running(x->set->arg, x);
+}
+
+static int take_failed(struct keep_exec *x, const Mayfly__Failed *m)
+{
+	char why[256];
+	snprintf(why, sizeof(why), "the agent refused the command: %.200s", m->text);
+	if (x->awaited)
+		lose(x, VERDICT_GUEST_FAILED, why);
+	else
+		let_go(x, false);
+	return 1;
+}
+
 /* Returns 1 if the connection is over. */
 static int handle(struct keep_exec *x, const Mayfly__Frame *f)
 {
@@ -291,12 +314,13 @@ static int handle(struct keep_exec *x, const Mayfly__Frame *f)
 	case MAYFLY__FRAME__BODY_CREDIT:
 	case MAYFLY__FRAME__BODY_EOF:
 	case MAYFLY__FRAME__BODY_STREAM_CLOSED: return 0;
-	case MAYFLY__FRAME__BODY_EXEC_ATTACHED: x->pid = f->exec_attached->pid; return 0;
+	case MAYFLY__FRAME__BODY_EXEC_ATTACHED:
+		x->pid = f->exec_attached->pid;
+		runs(x);
+		return 0;
 	case MAYFLY__FRAME__BODY_EXEC_STARTED:
 		x->pid = f->exec_started->pid;
-		x->deadline_ns = 0;
-		if (x->own && !x->exited)
-			x->set->ops->running(x->set->arg, x);
+		runs(x);
 		return 0;
 	case MAYFLY__FRAME__BODY_DATA: return take_data(x, f->data);
 	case MAYFLY__FRAME__BODY_EXIT:
@@ -304,7 +328,7 @@ static int handle(struct keep_exec *x, const Mayfly__Frame *f)
 		finish(x);
 		return 1;
 	case MAYFLY__FRAME__BODY_EXEC_TAKEN: let_go(x, true); return 1;
-	case MAYFLY__FRAME__BODY_FAILED: let_go(x, false); return 1;
+	case MAYFLY__FRAME__BODY_FAILED: return take_failed(x, f->failed);
 	default: return -EPROTO;
 	}
 }
@@ -434,7 +458,7 @@ static void attach(struct keep_exec *x)
 }
 
 int keep_execs_start(struct keep_execs *s, Mayfly__ExecStart *start, char *const *argv,
-		     char *const *env, struct err *e)
+		     char *const *env, uint64_t limit_ns, struct err *e)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	ProtobufCBinaryData words[KEEP_EXEC_WORDS_MAX];
@@ -445,7 +469,8 @@ int keep_execs_start(struct keep_execs *s, Mayfly__ExecStart *start, char *const
 	struct keep_exec *x = keep_execs_new(s, words, n, false, e);
 	if (!x)
 		return -EAGAIN;
-	x->own = true;
+	x->own = x->awaited = true;
+	x->deadline_ns = io_now_ns() + limit_ns;
 	start->session = x->number;
 	start->keep = true;
 	f.body_case = MAYFLY__FRAME__BODY_EXEC_START;
@@ -477,12 +502,12 @@ void keep_execs_event(struct keep_execs *s, const Mayfly__SessionEvent *ev)
 	switch (ev->kind) {
 	case MAYFLY__SESSION_EVENT__KIND__STARTED:
 		x->pid = ev->pid;
-		x->deadline_ns = 0;
+		runs(x);
 		if (x->state == MAYFLY__EXEC_INFO__STATE__STARTING)
 			x->state = MAYFLY__EXEC_INFO__STATE__RUNNING;
 		break;
 	case MAYFLY__SESSION_EVENT__KIND__LOST:
-		x->deadline_ns = 0;
+		runs(x);
 		if (x->src.fd < 0 && x->attach_ns == 0)
 			attach(x);
 		break;
@@ -507,11 +532,15 @@ void keep_execs_tick(struct keep_execs *s, uint64_t now)
 			attach(x);
 		if (x->deadline_ns == 0 || now < x->deadline_ns)
 			continue;
-		if (x->state == MAYFLY__EXEC_INFO__STATE__STARTING)
+		if (x->state == MAYFLY__EXEC_INFO__STATE__STARTING) {
+			s->ops->forgotten(s->arg, x);
 			keep_execs_forget(x);
-		else
+		} else {
 			lose(x, VERDICT_GUEST_FAILED,
-			     "the agent knows nothing of the command any more");
+			     x->awaited ? "the agent in the guest did not start the command in "
+					  "time (see --boot-timeout)"
+					: "the agent knows nothing of the command any more");
+		}
 		/* Others may be gone, too: the next turn looks at the rest. */
 		return;
 	}

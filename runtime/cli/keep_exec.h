@@ -51,7 +51,8 @@ struct keep_exec {
 	struct evsource src;
 	struct agent_ok ok;
 	struct exec_words argv_words, env_words;
-	bool own; /* started by the keeper, else attached */
+	bool own;     /* started by the keeper, else attached */
+	bool awaited; /* by the keeper: the agent has not said yet that it runs */
 	bool words_done;
 	uint64_t attach_ns; /* when it is attached to; 0: it need not be */
 	uint32_t owed[2];
@@ -66,6 +67,8 @@ struct keep_execs_ops {
 	void (*running)(void *arg, struct keep_exec *x);
 	/* It is over, and its log complete. */
 	void (*ended)(void *arg, struct keep_exec *x);
+	/* Nobody has started it in time; it goes when this returns. */
+	void (*forgotten)(void *arg, struct keep_exec *x);
 };
 
 struct keep_execs {
@@ -98,9 +101,10 @@ void keep_execs_forget(struct keep_exec *x);
 /*
  * keep_execs_start() - a command of the keeper's own: no input, output to its log.
  * @start: without session and keep
+ * @limit_ns: how long the agent has to begin it
  */
 int keep_execs_start(struct keep_execs *s, Mayfly__ExecStart *start, char *const *argv,
-		     char *const *env, struct err *e);
+		     char *const *env, uint64_t limit_ns, struct err *e);
 
 /* keep_execs_event() - what the agent said. */
 void keep_execs_event(struct keep_execs *s, const Mayfly__SessionEvent *ev);

@@ -173,6 +173,8 @@ static int make_named(struct record *r, const char *name, json_t *machine)
 	snprintf(part, sizeof(part), ".new-%d", (int)getpid());
 	if (fstatat(r->all_fd, r->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
+	/* Of somebody who was killed, and whose number came again: the guard is ours. */
+	remove_dir(r->all_fd, part);
 	int ret = make_whole(r, part, machine);
 	/* The guard is ours: nobody has made it meanwhile. */
 	if (ret == 0 && renameat(r->all_fd, part, r->all_fd, r->name) < 0)
@@ -428,7 +430,8 @@ int record_remove(struct record *r, struct err *e)
 	if (held < 0)
 		return err_errno(e, -held, "can't lock the machines' records");
 	bool ours = r->lock_fd >= 0;
-	if (!ours && !lock_free(r->dir_fd, &r->lock_fd, LOCK_EX))
+	/* Shared: who only looks whether it is kept is in nobody's way, and its keeper is. */
+	if (!ours && !lock_free(r->dir_fd, &r->lock_fd, LOCK_SH))
 		return err_set(e, EBUSY, "machine '%s' runs (see mayfly stop, mayfly rm -f)",
 			       r->name);
 	/* Out of sight first: the name is free at once, and nobody finds half of it. */

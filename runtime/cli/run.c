@@ -226,6 +226,11 @@ static void check_deadlines(struct run *r, uint64_t now)
 	}
 	if (r->phase == RUN_BOOTING && now >= r->boot_deadline_ns)
 		boot_timed_out(r);
+	if (r->phase == RUN_RUNNING && r->start_deadline_ns && now >= r->start_deadline_ns)
+		run_end(r, VERDICT_GUEST_FAILED,
+			"the agent in the guest did not start the command for %.6g s (see "
+			"--boot-timeout)",
+			(double)r->cfg->boot_timeout_ns / 1e9);
 	if (!r->phase_deadline_ns || now < r->phase_deadline_ns)
 		return;
 	if (r->phase == RUN_GOODBYE) {
@@ -252,6 +257,8 @@ static int next_wait(const struct run *r, uint64_t now)
 		at = r->tty_retry_ns;
 	if (r->phase == RUN_BOOTING && r->boot_deadline_ns < at)
 		at = r->boot_deadline_ns;
+	if (r->phase == RUN_RUNNING && r->start_deadline_ns)
+		at = MIN(at, r->start_deadline_ns);
 	if (r->phase_deadline_ns > now && r->phase_deadline_ns < at)
 		at = r->phase_deadline_ns;
 	/* After its expiry only the supervisor's word is waited for, and not for ever. */

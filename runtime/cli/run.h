@@ -17,6 +17,7 @@
 #include "cli/term.h"
 #include "cli/verdict.h"
 #include "copy/out.h"
+#include "copy/pace.h"
 #include "proto/frame.h"
 
 enum run_phase {
@@ -61,6 +62,7 @@ struct run_out {
 	struct evsource src;
 	struct agent_ok ok;
 	unsigned noted;
+	struct pace pace;
 	uint64_t start_ns, heard_ns, shown_ns;
 };
 
@@ -116,6 +118,7 @@ struct run {
 	unsigned interrupts;
 	uint64_t deadline_ns;	    /* --timeout */
 	uint64_t boot_deadline_ns;  /* until Ready */
+	uint64_t start_deadline_ns; /* until the command has begun; 0: it has, or need not */
 	uint64_t tty_retry_ns;	    /* boot: stdin's terminal is asked again; 0: no need */
 	uint64_t phase_deadline_ns; /* of RUN_GOODBYE and of flushing after a forced end */
 };

@@ -14,6 +14,7 @@ static void on_started(void *arg, uint32_t pid)
 {
 	struct run *r = arg;
 	(void)pid;
+	r->start_deadline_ns = 0;
 	r->verdict.t.exec = io_now_ns();
 }
 
@@ -21,6 +22,7 @@ static void on_exited(void *arg, const Mayfly__Exit *x)
 {
 	struct run *r = arg;
 	r->verdict.t.exit = io_now_ns();
+	r->start_deadline_ns = 0;
 	if (r->phase >= RUN_EXITED)
 		return;
 	verdict_from_exit(&r->verdict, x, r->cfg->memory);
@@ -29,9 +31,19 @@ static void on_exited(void *arg, const Mayfly__Exit *x)
 	run_out_begin(r);
 }
 
+/* Its text is the guest's. */
+static void on_refused(void *arg, const Mayfly__Failed *m)
+{
+	struct run *r = arg;
+	if (r->phase < RUN_EXITED)
+		run_end(r, VERDICT_GUEST_FAILED,
+			"the agent in the guest refused the command: %.200s", m->text);
+}
+
 static void on_lost(void *arg, int error)
 {
 	struct run *r = arg;
+	r->start_deadline_ns = 0;
 	if (r->phase >= RUN_EXITED)
 		return;
 	if (error == -ENODATA || error == -ECONNRESET)
@@ -67,6 +79,7 @@ void run_command_init(struct run *r)
 {
 	static const struct exec_client_ops ops = {
 		.started = on_started,
+		.refused = on_refused,
 		.exited = on_exited,
 		.lost = on_lost,
 		.taken = on_taken,
@@ -110,6 +123,7 @@ int run_command_start(struct run *r, struct err *e)
 	if (ret < 0)
 		return ret;
 	r->phase = RUN_RUNNING;
+	r->start_deadline_ns = io_now_ns() + r->cfg->boot_timeout_ns;
 	term_want(&r->term);
 	return 0;
 }

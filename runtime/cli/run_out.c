@@ -97,15 +97,18 @@ static void fail(struct run *r, const char *text)
 	next(r);
 }
 
-static void take_note(struct run *r, const Mayfly__FetchNote *m)
+static int take_note(struct run *r, const Mayfly__FetchNote *m, struct err *e)
 {
 	const struct out_target *t = current(r);
-	if (r->results.noted++ >= NOTES_SHOWN)
-		return;
+	if (r->results.noted++ >= PROTO_TREE_NOTES_MAX)
+		return err_set(e, EPROTO, "the guest sent more notes than it may");
+	if (r->results.noted > NOTES_SHOWN)
+		return 0;
 	clear_progress(r);
 	log_warn("note: --out %.200s%s%.*s: %.200s", t->guest, m->path.len ? "/" : "",
 		 (int)MIN(m->path.len, (size_t)300), m->path.data ? (char *)m->path.data : "",
 		 m->text);
+	return 0;
 }
 
 static int take_end(struct run *r, const Mayfly__FetchEnd *m, struct err *e)
@@ -126,7 +129,7 @@ static int take_end(struct run *r, const Mayfly__FetchEnd *m, struct err *e)
 static int handle(struct run *r, const Mayfly__Frame *f, struct err *e)
 {
 	switch (f->body_case) {
-	case MAYFLY__FRAME__BODY_FETCH_NOTE: take_note(r, f->fetch_note); return 0;
+	case MAYFLY__FRAME__BODY_FETCH_NOTE: return take_note(r, f->fetch_note, e);
 	case MAYFLY__FRAME__BODY_FETCH_END: return take_end(r, f->fetch_end, e);
 	default: return out_frame(r->results.writer, f, e);
 	}
@@ -204,6 +207,7 @@ static int connect_agent(struct run *r, struct err *e)
 	o->ok = (struct agent_ok){0};
 	o->src = (struct evsource){.fd = fd, .fn = on_fetch, .arg = r};
 	o->noted = 0;
+	o->pace = (struct pace){0};
 	o->start_ns = o->heard_ns = io_now_ns();
 	out_init(o->writer, current(r));
 	int ret = agent_ok_ask(fd);
@@ -266,6 +270,12 @@ void run_out_tick(struct run *r, uint64_t now)
 		return;
 	if (now >= o->heard_ns + STALL_NS) {
 		fail(r, "the copy is not complete: the guest has sent nothing for 10 s");
+		run_step(r);
+		return;
+	}
+	if (pace_too_slow(&o->pace, now, o->writer->entries, o->writer->received)) {
+		fail(r,
+		     "the copy is not complete: the guest sends so little that it would never end");
 		run_step(r);
 		return;
 	}

@@ -56,6 +56,18 @@ const char *verdict_name(enum verdict_reason r)
 	return r < VERDICT_REASONS ? reason_names[r] : "?";
 }
 
+/* A message may quote the guest, and goes to terminals also as JSON: no controls, C1 neither. */
+static void make_plain(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+		bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
+		if (c1)
+			p[0] = p[1] = '?';
+		else if (*p < ' ' || *p == 0x7f)
+			*p = '?';
+	}
+}
+
 bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
 {
 	if (v->reason != VERDICT_NONE)
@@ -64,6 +76,7 @@ bool verdict_set(struct verdict *v, enum verdict_reason r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(v->message, sizeof(v->message), fmt, ap);
 	va_end(ap);
+	make_plain(v->message);
 	v->reason = r;
 	v->t.stop = io_now_ns();
 	return true;

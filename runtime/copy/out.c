@@ -236,6 +236,7 @@ int out_data(struct out *o, const Mayfly__EntryData *m, struct err *e)
 		done += (size_t)n;
 	}
 	f->at = m->offset + m->data.len;
+	o->received += m->data.len;
 	return 0;
 }
 

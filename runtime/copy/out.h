@@ -40,6 +40,7 @@ struct out {
 	struct out_file file;
 	bool complete; /* the top has ended */
 	uint64_t entries, bytes;
+	uint64_t received; /* bytes of data, holes left out */
 };
 
 void out_init(struct out *o, const struct out_target *t);

@@ -105,10 +105,17 @@ static void on_ended(void *arg, struct keep_exec *x)
 	keep_answer_exec(arg, x);
 }
 
+static void on_forgotten(void *arg, struct keep_exec *x)
+{
+	keep_answer_forgotten(arg, x);
+}
+
 static void begin(uint8_t state)
 {
-	static const struct keep_execs_ops ops = {
-		.connect = on_connect, .running = on_running, .ended = on_ended};
+	static const struct keep_execs_ops ops = {.connect = on_connect,
+						  .running = on_running,
+						  .ended = on_ended,
+						  .forgotten = on_forgotten};
 	struct err e = {0};
 	memset(&r, 0, sizeof(r));
 	memset(&k, 0, sizeof(k));

@@ -148,6 +148,16 @@ is "$rc/$(field first state)" 0/ready "resume"
 m stats --json first
 is "$rc/$(grep -c memory_total "$T/out")" 0/1 "the guest answers again"
 
+# Who does it is stopped itself for longer than anybody waits; what it says then counts.
+doer=$(if [ "$MAYFLY_ENGINE" = tcg ]; then pgrep -P "$keeper"; else echo "$engine_pid"; fi)
+kill -STOP "$doer"
+m pause first
+is "$rc/$(grep -c 'is ready still' "$T/err")" 125/1 "a pause that is not answered in time"
+kill -CONT "$doer"
+yes_if "is seen when it comes" wait_until 10 eval '[ "$(field first state)" = paused ]'
+m resume first
+is "$rc/$(field first state)" 0/ready "and ends as others"
+
 ## Stop
 m pause first
 m stop first
@@ -200,6 +210,21 @@ wait_until 20 grep -qs up "$records/deaf/exec-1.log"
 m stop --time 1s deaf
 is "$rc/$(reason deaf)" 0/stopped/stopped/0 "one that does not listen has --time"
 yes_if "and no less ($ms ms)" [ "$ms" -ge 900 ]
+for how in kill "rm -f"; do
+	start --name patient -- sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done'
+	wait_until 20 grep -qs up "$records/patient/exec-1.log"
+	timeout -k 5 "$(scaled 90)" "$MAYFLY" stop --time 10m patient >/dev/null 2>&1 </dev/null &
+	stopper=$!
+	BACKGROUND+=("$stopper")
+	wait_until 10 eval '[ "$(field patient state)" = stopping ]'
+	m stop --time 1s patient
+	M_LIMIT=20 m $how patient
+	is "$rc/$(err)" 0/ "$how of a machine that has ten minutes to stop"
+	soon "$ms" 10000 "at once ($ms ms)"
+	[ "$how" = "rm -f" ] || is "$(reason patient)" stopped/killed/137 "and that is its verdict"
+	yes_if "who stopped it is told" wait_until 5 gone "$stopper"
+	m rm -f patient
+done
 start --name flood -- sh -c 'yes 0123456789abcdef | head -c 40000000; echo; echo end-of-it'
 m wait flood
 is "$rc/$(tail -n 1 "$records/flood/exec-1.log")" 0/end-of-it "40 MB of output"
@@ -304,6 +329,39 @@ start --boot-timeout 10ms --name late
 is "$rc/$(ls -A "$records")" 125/ "a guest that is not ready in time: no machine"
 start --kernel /dev/null --name nokernel
 is "$rc/$(ls -A "$records")" 125/ "nor without a kernel"
+
+## Of an image
+if command -v busybox >/dev/null && ldd "$(command -v busybox)" 2>&1 | grep -q "not a dynamic\|statically"; then
+	export XDG_DATA_HOME=$T/data
+	mkdir -p tree/bin tree/etc tree/srv
+	for p in sh cat id pwd touch ls sleep; do ln -s busybox "tree/bin/$p"; done
+	cp "$(command -v busybox)" tree/bin
+	echo 'root:x:0:0:root:/srv:/bin/sh' >tree/etc/passwd
+	echo here >tree/srv/file
+	m image import --name plain tree
+	is "$rc" 0 "an image"
+	start --name ofimage --image plain --workdir /srv
+	is "$rc/$(out)" 0/ofimage "start --image needs no command of the image's"
+	is "$(field ofimage image)" plain "the record names it"
+	m exec ofimage -- sh -c 'cat file; id -u; pwd; touch /bin/new; echo $HOME'
+	is "$rc/$(out | tr '\n' ' ')" "0/here 0 /srv /srv " "exec is in it, as its user"
+	m exec ofimage -- ls /bin/new
+	is "$rc/$(out)" 0//bin/new "what one exec writes the next one sees"
+	m exec --user 7:8 ofimage -- sh -c 'id -u; id -g'
+	is "$rc/$(out | tr '\n' ' ')" "0/7 8 " "exec --user"
+	m cp ofimage:file -
+	is "$rc/$(out)" 0/here "cp"
+	m image rm plain
+	image_rm=$rc
+	m exec ofimage -- cat /srv/file
+	is "$rc/$(out)" 0/here "it lives when the image is removed ($image_rm)"
+	m rm -f ofimage
+	start --name ofimage --image plain-none
+	is "$rc/$(grep -c plain-none "$T/err")/$(ls -A "$records")" 125/1/ "an image that is not there"
+	unset XDG_DATA_HOME
+else
+	skip "no static busybox" "start --image"
+fi
 
 ## Many at once
 for i in $(seq 10); do

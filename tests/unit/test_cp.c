@@ -27,7 +27,20 @@
 
 #include <cmocka.h>
 
-enum guest { HONEST, SILENT, CLOSES, NO_OK, GARBAGE, WRONG_FRAME, EARLY_ANSWER, TWO_TOPS, FOREVER };
+enum guest {
+	HONEST,
+	SILENT,
+	CLOSES,
+	NO_OK,
+	GARBAGE,
+	WRONG_FRAME,
+	EARLY_ANSWER,
+	TWO_TOPS,
+	FOREVER,
+	NOTES,
+	HUGE,
+	NOTHING
+};
 
 static struct {
 	char dir[40];
@@ -85,6 +98,37 @@ static void say_file(struct frame_conn *c, uint64_t size)
 	flush(c);
 }
 
+static int say_note(struct frame_conn *c)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__FetchNote m = MAYFLY__FETCH_NOTE__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_FETCH_NOTE;
+	f.fetch_note = &m;
+	frame_send(c, &f);
+	return frame_flush(c);
+}
+
+static void say_entry_end(struct frame_conn *c)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__EntryEnd m = MAYFLY__ENTRY_END__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_ENTRY_END;
+	f.entry_end = &m;
+	frame_send(c, &f);
+	flush(c);
+}
+
+static void say_nothing(struct frame_conn *c, uint64_t at)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__EntryData m = MAYFLY__ENTRY_DATA__INIT;
+	m.offset = at;
+	f.body_case = MAYFLY__FRAME__BODY_ENTRY_DATA;
+	f.entry_data = &m;
+	frame_send(c, &f);
+	flush(c);
+}
+
 static Mayfly__Frame *hear(struct frame_conn *c)
 {
 	Mayfly__Frame *f = NULL;
@@ -129,6 +173,18 @@ static _Noreturn void be_guest(enum guest kind, int fd)
 	case TWO_TOPS:
 		say_file(&c, 0);
 		say_file(&c, 0);
+		break;
+	case NOTES:
+		for (int i = 0; i < 3000 && say_note(&c) >= 0; i++)
+			;
+		break;
+	case HUGE:
+		say_file(&c, INT64_MAX);
+		say_entry_end(&c);
+		break;
+	case NOTHING:
+		say_file(&c, 10);
+		say_nothing(&c, 0);
 		break;
 	case FOREVER:
 		while (frame_flush(&c) >= 0)
@@ -194,7 +250,7 @@ static int fetch(enum guest kind, const char *below, const char *local, int out)
 		out_target_into(&target);
 		ret = cp_fetch(&t.c, &target, &t.e);
 	} else {
-		ret = cp_fetch_stdout(&t.c, path, out, &t.e);
+		ret = cp_fetch_stdout(&t.c, path, out, 1 << 20, &t.e);
 	}
 	finish();
 	out_target_close(&target);
@@ -302,13 +358,45 @@ static void test_hostile(void **state)
 	}
 }
 
+/* A guest that is never done: notes without an end, a size that nobody could ever write. */
+static void test_endless(void **state)
+{
+	(void)state;
+	assert_int_equal(system("mkdir t"), 0);
+	assert_int_equal(fetch(NOTES, "x", "t", -1), -EPROTO);
+	assert_non_null(strstr(t.e.text, "more notes than it may"));
+	AUTO_CLOSE int fd = open("got", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fetch(HUGE, "x", NULL, fd), -EFBIG);
+	assert_non_null(strstr(t.e.text, "--max-size"));
+	assert_int_equal(fetch(NOTHING, "x", NULL, fd), -EPROTO);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+}
+
+/* One that moves a little now and then, so that it never stands still. */
+static void test_too_slow(void **state)
+{
+	static const uint64_t one = 1;
+	(void)state;
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(cp_conn_init(&t.c, pair[0]), 0);
+	t.c.files = t.c.bytes = t.c.data = &one;
+	t.c.quiet = true;
+	t.c.pace.busy_ns = PACE_GRACE_NS + 5000000000ull;
+	Mayfly__Frame *f = NULL;
+	assert_int_equal(cp_conn_next(&t.c, &f, &t.e), -ETIMEDOUT);
+	assert_non_null(strstr(t.e.text, "would never end"));
+	cp_conn_close(&t.c);
+	close(pair[1]);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_round_trip),  T(test_stdout),  T(test_left_out),
-		T(test_guest_fails), T(test_hostile),
+		T(test_round_trip), T(test_stdout),  T(test_left_out), T(test_guest_fails),
+		T(test_hostile),    T(test_endless), T(test_too_slow),
 	};
 	alarm(50);
 	signal(SIGPIPE, SIG_IGN);

@@ -289,15 +289,12 @@ static void test_started_twice(void **state)
 static void test_frames_of_others(void **state)
 {
 	(void)state;
-	void (*const wrong[])(void) = {rig_send_failed, rig_send_taken};
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		rig_begin(false, false);
-		wrong[i]();
-		assert_int_equal(rig.lost_error, -EPROTO);
-		rig_broken();
-		rig_teardown(NULL);
-		rig_setup(NULL);
-	}
+	rig_begin(false, false);
+	rig_send_taken();
+	assert_int_equal(rig.lost_error, -EPROTO);
+	rig_broken();
+	rig_teardown(NULL);
+	rig_setup(NULL);
 	rig_begin(false, false);
 	rig_send_attached(0, false, false);
 	rig_broken();
@@ -460,6 +457,25 @@ static void test_attach_refused(void **state)
 	assert_int_equal(rig.lost, 0);
 }
 
+/* There are too many sessions: no rule is broken. */
+static void test_start_refused(void **state)
+{
+	(void)state;
+	rig_begin(true, false);
+	rig_send_failed();
+	assert_int_equal(rig.refused, 1);
+	assert_int_equal(rig.lost, 0);
+	assert_false(exec_client_connected(&rig.c));
+	rig_teardown(NULL);
+	rig_setup(NULL);
+	/* Of one that runs it is none of the agent's words. */
+	rig_begin(true, false);
+	rig_skip_words();
+	rig_send_started();
+	rig_send_failed();
+	rig_broken();
+}
+
 static void test_attach_wrong(void **state)
 {
 	(void)state;
@@ -535,6 +551,7 @@ int main(void)
 		TEST(test_end_without_exit),
 		TEST(test_attach),
 		TEST(test_attach_refused),
+		TEST(test_start_refused),
 		TEST(test_attach_wrong),
 		TEST(test_words_too_large),
 	};

@@ -178,6 +178,17 @@ static void say_attached(void)
 	say(&f);
 }
 
+static void say_failed(int32_t code, const char *text)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Failed m = MAYFLY__FAILED__INIT;
+	m.code = code;
+	m.text = (char *)(uintptr_t)text;
+	f.body_case = MAYFLY__FRAME__BODY_FAILED;
+	f.failed = &m;
+	say(&f);
+}
+
 static void say_taken(void)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
@@ -306,6 +317,15 @@ static void test_agent_closes(void **state)
 	ends(125, "closed the command's connection");
 }
 
+static void test_agent_refuses(void **state)
+{
+	(void)state;
+	begin();
+	heard(MAYFLY__FRAME__BODY_EXEC_START);
+	say_failed(EUSERS, "too many commands run");
+	ends(125, "the agent in m refused the command: too many commands run\n");
+}
+
 static void test_agent_breaks_rules(void **state)
 {
 	(void)state;
@@ -384,12 +404,19 @@ static void test_attach_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_exit),	 TEST(test_ends_of_the_agent),
-		TEST(test_detach),	 TEST(test_machine_ends),
-		TEST(test_keeper_ends),	 TEST(test_exit_behind_the_end),
-		TEST(test_agent_closes), TEST(test_agent_breaks_rules),
-		TEST(test_mute_agent),	 TEST(test_signals),
-		TEST(test_attach),	 TEST(test_attach_leaves),
+		TEST(test_exit),
+		TEST(test_ends_of_the_agent),
+		TEST(test_detach),
+		TEST(test_machine_ends),
+		TEST(test_keeper_ends),
+		TEST(test_exit_behind_the_end),
+		TEST(test_agent_closes),
+		TEST(test_agent_refuses),
+		TEST(test_agent_breaks_rules),
+		TEST(test_mute_agent),
+		TEST(test_signals),
+		TEST(test_attach),
+		TEST(test_attach_leaves),
 		TEST(test_attach_taken),
 	};
 	signal(SIGPIPE, SIG_IGN);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -66,6 +68,35 @@ static void test_write_to_nobody(void **state)
 	assert_int_equal(io_write_full(p[1], "x", 1), -EPIPE);
 	close(p[1]);
 	signal(SIGPIPE, SIG_DFL);
+}
+
+/* Standard output that another program has made non-blocking, and a reader that takes its time. */
+static void test_write_wait(void **state)
+{
+	int p[2];
+	size_t got = 0;
+	ssize_t n;
+	(void)state;
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(p[0]);
+		_exit(io_write_wait(p[1], big, sizeof(big)) == 0 ? 0 : 1);
+	}
+	close(p[1]);
+	assert_int_equal(io_set_nonblock(p[0], 0), 0);
+	while ((n = read(p[0], back, 1000)) > 0)
+		got += (size_t)n;
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(got, sizeof(big));
+	close(p[0]);
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	close(p[0]);
+	assert_int_equal(io_write_wait(p[1], big, sizeof(big)), -EPIPE);
+	close(p[1]);
 }
 
 static void test_read_all(void **state)
@@ -149,7 +180,7 @@ int main(void)
 		cmocka_unit_test(test_full),	 cmocka_unit_test(test_write_to_nobody),
 		cmocka_unit_test(test_read_all), cmocka_unit_test(test_read_all_limits),
 		cmocka_unit_test(test_flags),	 cmocka_unit_test(test_sealed),
-		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_clock),	 cmocka_unit_test(test_write_wait),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("io", tests, NULL, NULL);

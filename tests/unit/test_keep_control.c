@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -154,6 +155,69 @@ static void test_states(void **state)
 		}
 	assert_int_equal(keep_control_legal(99, MAYFLY__MACHINE_STATE__READY), EPROTO);
 	assert_int_equal(keep_control_legal(0, MAYFLY__MACHINE_STATE__READY), EPROTO);
+}
+
+/* A stop with a long grace does not keep anybody from ending the machine at once. */
+static void test_kill_while_stopping(void **state)
+{
+	Mayfly__ControlRequest q = MAYFLY__CONTROL_REQUEST__INIT;
+	Mayfly__StopAsk stop = MAYFLY__STOP_ASK__INIT;
+	(void)state;
+	AUTO_CLOSE int fd = client();
+	t.state = MAYFLY__MACHINE_STATE__STOPPING;
+	stop.kill = true;
+	q.version = CONTROL_VERSION;
+	q.body_case = MAYFLY__CONTROL_REQUEST__BODY_STOP;
+	q.stop = &stop;
+	assert_int_equal(control_send(fd, &q, &t.e), 0);
+	turn();
+	assert_int_equal(answer(fd), 0);
+	assert_int_equal(t.asked, 1);
+	t.state = MAYFLY__MACHINE_STATE__STOPPED;
+	assert_int_equal(control_send(fd, &q, &t.e), 0);
+	turn();
+	assert_int_equal(answer(fd), -ESRCH);
+}
+
+/* As many as can be attached to a command wait; there is room for those who end the machine. */
+static void test_all_attached(void **state)
+{
+	int fd[PROTO_SESSIONS_MAX];
+	(void)state;
+	t.later = true;
+	for (size_t i = 0; i < PROTO_SESSIONS_MAX; i++) {
+		fd[i] = client();
+		ask(fd[i], MAYFLY__CONTROL_REQUEST__BODY_WAIT, CONTROL_VERSION);
+	}
+	t.later = false;
+	AUTO_CLOSE int more = client();
+	ask(more, MAYFLY__CONTROL_REQUEST__BODY_STOP, CONTROL_VERSION);
+	assert_int_equal(answer(more), 0);
+	for (size_t i = 0; i < PROTO_SESSIONS_MAX; i++)
+		close(fd[i]);
+}
+
+/* A keeper that takes nobody any more, and whose queue is full. */
+static void test_hangs(void **state)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct record r = {.name = "m", .all_fd = -1, .dir_fd = t.dir_fd, .lock_fd = -1};
+	int fd = 0;
+	(void)state;
+	unlinkat(t.dir_fd, RECORD_SOCKET, 0);
+	AUTO_CLOSE int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/" RECORD_SOCKET, t.dir_fd);
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	AUTO_CLOSE int lock = openat(t.dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	alarm(30);
+	for (int i = 0; i < 4 && fd >= 0; i++)
+		fd = control_open_record(&r, &t.e);
+	alarm(0);
+	unlinkat(t.dir_fd, "lock", 0);
+	assert_int_equal(fd, -ETIMEDOUT);
+	assert_non_null(strstr(t.e.text, "keeper of machine 'm' does not answer"));
 }
 
 static void test_version(void **state)
@@ -294,6 +358,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_states, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kill_while_stopping, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_attached, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_in_order, setup, teardown),

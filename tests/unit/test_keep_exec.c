@@ -23,6 +23,8 @@
 
 #include <cmocka.h>
 
+#define LIMIT_NS 30000000000ull
+
 static struct {
 	struct evloop loop;
 	struct keep_execs s;
@@ -30,7 +32,7 @@ static struct {
 	char dir[64];
 	struct frame_conn agent; /* of the newest connection */
 	bool refuse;
-	unsigned connected, running, ended;
+	unsigned connected, running, ended, forgotten;
 	uint64_t last_ended;
 	struct err e;
 } t;
@@ -64,10 +66,19 @@ static void on_ended(void *arg, struct keep_exec *x)
 	t.last_ended = x->number;
 }
 
+static void on_forgotten(void *arg, struct keep_exec *x)
+{
+	(void)arg;
+	assert_int_equal(x->state, MAYFLY__EXEC_INFO__STATE__STARTING);
+	t.forgotten++;
+}
+
 static int setup(void **state)
 {
-	static const struct keep_execs_ops ops = {
-		.connect = on_connect, .running = on_running, .ended = on_ended};
+	static const struct keep_execs_ops ops = {.connect = on_connect,
+						  .running = on_running,
+						  .ended = on_ended,
+						  .forgotten = on_forgotten};
 	(void)state;
 	memset(&t, 0, sizeof(t));
 	t.agent.fd = -1;
@@ -313,6 +324,8 @@ static void test_never_started(void **state)
 	for (unsigned i = 0; i < PROTO_SESSIONS_MAX; i++)
 		keep_execs_tick(&t.s, io_now_ns() + 100000000000ull);
 	assert_int_equal(t.s.live, 0);
+	/* Whoever waits for one of them is told. */
+	assert_int_equal(t.forgotten, PROTO_SESSIONS_MAX);
 	assert_true(TAILQ_EMPTY(&t.s.list));
 	assert_int_equal(make()->number, PROTO_SESSIONS_MAX + 1);
 }
@@ -341,7 +354,7 @@ static void test_own(void **state)
 	char *env[] = {(char *)"A=b", NULL};
 	(void)state;
 	start.cwd = (char *)"/";
-	assert_int_equal(keep_execs_start(&t.s, &start, argv, env, &t.e), 0);
+	assert_int_equal(keep_execs_start(&t.s, &start, argv, env, LIMIT_NS, &t.e), 0);
 	agent_hello();
 	Mayfly__Frame *got = heard(MAYFLY__FRAME__BODY_EXEC_START);
 	assert_true(got->exec_start->keep);
@@ -359,6 +372,101 @@ static void test_own(void **state)
 	send_exit(5);
 	assert_int_equal(t.ended, 1);
 	assert_int_equal(verdict_status(&keep_execs_find(&t.s, 1)->end), 5);
+}
+
+static void start_own(void)
+{
+	Mayfly__ExecStart start = MAYFLY__EXEC_START__INIT;
+	char *argv[] = {(char *)"sh", NULL};
+	char *env[] = {NULL};
+	start.cwd = (char *)"/";
+	assert_int_equal(keep_execs_start(&t.s, &start, argv, env, LIMIT_NS, &t.e), 0);
+	agent_hello();
+}
+
+static void fresh(void)
+{
+	teardown(NULL);
+	setup(NULL);
+}
+
+static void say_attached(void)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecAttached m = MAYFLY__EXEC_ATTACHED__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_ATTACHED;
+	f.exec_attached = &m;
+	assert_int_equal(frame_send(&t.agent, &f), 0);
+	agent_say();
+}
+
+/* Whoever waits for the keeper's own command hears that it runs, or that it never did. */
+static void test_own_is_heard_of(void **state)
+{
+	(void)state;
+	start_own();
+	event(1, STARTED, 0);
+	assert_int_equal(t.running, 1);
+	event(1, STARTED, 0);
+	assert_int_equal(t.running, 1);
+	fresh();
+	start_own();
+	event(1, LOST, 0);
+	assert_int_equal(t.running, 1);
+	fresh();
+	/* The connection ends, and it can be attached to. */
+	start_own();
+	close_fd(&t.agent.fd);
+	turn();
+	keep_execs_tick(&t.s, io_now_ns() + 2000000000ull);
+	agent_hello();
+	say_attached();
+	assert_int_equal(t.running, 1);
+	fresh();
+	start_own();
+	keep_execs_tick(&t.s, io_now_ns() + LIMIT_NS + 1000000000ull);
+	assert_int_equal(t.running, 0);
+	assert_int_equal(t.ended, 1);
+	struct keep_exec *x = keep_execs_find(&t.s, 1);
+	assert_int_equal(x->end.reason, VERDICT_GUEST_FAILED);
+	assert_non_null(strstr(x->end.message, "did not start the command"));
+}
+
+static void test_own_refused(void **state)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Failed m = MAYFLY__FAILED__INIT;
+	(void)state;
+	start_own();
+	m.text = (char *)"no room";
+	f.body_case = MAYFLY__FRAME__BODY_FAILED;
+	f.failed = &m;
+	assert_int_equal(frame_send(&t.agent, &f), 0);
+	agent_say();
+	assert_int_equal(t.ended, 1);
+	assert_non_null(
+		strstr(keep_execs_find(&t.s, 1)->end.message, "refused the command: no room"));
+}
+
+/* It has ended; that it has just begun does not make it live for ever. */
+static void test_started_behind_its_end(void **state)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecStarted started = MAYFLY__EXEC_STARTED__INIT;
+	(void)state;
+	make();
+	event(1, STARTED, 0);
+	event(1, LOST, 0);
+	agent_hello();
+	event(1, ENDED, 4);
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_STARTED;
+	f.exec_started = &started;
+	assert_int_equal(frame_send(&t.agent, &f), 0);
+	agent_say();
+	assert_int_equal(t.ended, 0);
+	keep_execs_tick(&t.s, io_now_ns() + 6000000000ull);
+	assert_int_equal(t.ended, 1);
+	assert_int_equal(verdict_status(&keep_execs_find(&t.s, 1)->end), 4);
 }
 
 static void test_machine_ends(void **state)
@@ -384,6 +492,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_never_started, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_is_heard_of, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_started_behind_its_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_machine_ends, setup, teardown),
 	};
 	signal(SIGPIPE, SIG_IGN);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -140,6 +141,39 @@ static void test_life(void **state)
 	assert_int_equal(record_remove(&found, &e), -ENOENT);
 	record_close(&found);
 	gone("life");
+}
+
+/* A record that has ended is not kept by somebody who only looks. */
+static void test_looked_at(void **state)
+{
+	struct record r;
+	(void)state;
+	need_base();
+	make_dead("looked", "run-77777777", false);
+	assert_int_equal(record_find(&r, "looked", &e), 0);
+	AUTO_CLOSE int lock = openat(r.dir_fd, "lock", O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(lock, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(record_remove(&r, &e), 0);
+	record_close(&r);
+	gone("looked");
+}
+
+/* What a maker with our number left when it was killed is in nobody's way. */
+static void test_number_again(void **state)
+{
+	struct record r;
+	char part[32];
+	(void)state;
+	need_base();
+	make(&r, "first", "run-88888888");
+	snprintf(part, sizeof(part), ".new-%d", (int)getpid());
+	assert_int_equal(mkdirat(r.all_fd, part, 0700), 0);
+	struct record second;
+	make(&second, "second", "run-99999999");
+	assert_int_equal(record_remove(&second, &e), 0);
+	assert_int_equal(record_remove(&r, &e), 0);
+	record_close(&second);
+	record_close(&r);
 }
 
 static void test_ambiguous(void **state)
@@ -348,6 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),	      cmocka_unit_test(test_life),
+		cmocka_unit_test(test_looked_at),     cmocka_unit_test(test_number_again),
 		cmocka_unit_test(test_ambiguous),     cmocka_unit_test(test_unnamed),
 		cmocka_unit_test(test_killed_keeper), cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_foreign_files), cmocka_unit_test(test_race),

@@ -470,10 +470,24 @@ static void test_json_guest_text(void **state)
 		json_t *o = written(&v);
 		const char *got = json_string_value(json_object_get(o, "message"));
 		assert_non_null(got);
-		if (i < 3)
+		/* Controls are made plain: test_plain_message. */
+		if (i == 1)
+			assert_string_equal(got, "quote \" and \\ and ??????");
+		else if (i < 3)
 			assert_string_equal(got, texts[i]);
 		json_decref(o);
 	}
+}
+
+/* A message that quotes the guest holds nothing that a terminal obeys, in JSON neither. */
+static void test_plain_message(void **state)
+{
+	struct verdict v = {0};
+	(void)state;
+	assert_true(verdict_set(&v, VERDICT_GUEST_FAILED, "the guest: %s",
+				"\x1b[31mred\n\x7f \xc2\x9b"
+				"31m \xc3\xa4\xc2\xa0 \xc2"));
+	assert_string_equal(v.message, "the guest: ?[31mred?? ??31m \xc3\xa4\xc2\xa0 \xc2");
 }
 
 static void test_json_long_text(void **state)
@@ -555,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_entry_times),
 		cmocka_unit_test(test_json_of_every_reason),
 		cmocka_unit_test(test_json_guest_text),
+		cmocka_unit_test(test_plain_message),
 		cmocka_unit_test(test_json_long_text),
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test(test_timings),
