@@ -3,12 +3,14 @@
 #include "spawn.h"
 
 #include "base/cleanup.h"
+#include "proc_alone.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #define PASSWD_MAX (16 << 20)
+#define NICE_FIRST (-20)
 
 /* What commands get of open files, as the kernel gave it to us. */
 static struct rlimit files = {.rlim_max = RLIM_INFINITY};
@@ -71,6 +74,14 @@ void spawn_raise_limits(void)
 		files.rlim_cur = 0;
 }
 
+void spawn_come_first(void)
+{
+	const struct sched_param none = {0};
+	/* Without it PID 1 has its turn among all others. */
+	if (sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none) == 0)
+		setpriority(PRIO_PROCESS, 0, NICE_FIRST);
+}
+
 static int set_limits(const struct spawn_request *r)
 {
 	if (files.rlim_cur > 0 && setrlimit(RLIMIT_NOFILE, &files) < 0)
@@ -93,6 +104,8 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 	for (int i = 0; i < 3; i++)
 		if (dup2(r->stdio[i], i) < 0)
 			fail(status_fd, STEP_STDIO);
+	/* Now, not at exec: what comes next may hang in a file system, with everybody's pipes. */
+	proc_alone(status_fd);
 	if (r->tty && ioctl(0, TIOCSCTTY, 0) < 0)
 		fail(status_fd, STEP_TTY);
 	if (set_limits(r) < 0)
