@@ -34,6 +34,8 @@
 #define CLOCK_TRIES 8
 #define CLOCK_SOON_NS 4000000ull
 #define ACCEPT_BUDGET 16
+/* A connection could not be taken: it is tried again. */
+#define DEAF_MS 200
 /* Children and signals a turn: those who make them must not keep us from all else. */
 #define REAP_BUDGET 256
 #define SIGNAL_BUDGET 16
@@ -324,8 +326,16 @@ static void on_listener(struct evsource *src, uint32_t events)
 	for (int i = 0; i < ACCEPT_BUDGET; i++) {
 		int fd = accept4(src->fd, (struct sockaddr *)&peer, &len,
 				 SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EAGAIN)
+				return;
+			/* Guest root can have lowered what we may open. */
+			if (errno == EMFILE)
+				spawn_raise_limits();
+			/* In a while: not all the time again. */
+			evloop_mod(&a->loop, src, 0);
 			return;
+		}
 		if (peer.svm_cid != VMADDR_CID_HOST || sessions_accept(&a->sessions, fd) < 0)
 			close(fd);
 		len = sizeof(peer);
@@ -428,10 +438,34 @@ static void serve(struct agent *a)
 {
 	while (!a->loop.stop) {
 		int due_ms = sessions_sweep(&a->sessions);
+		bool deaf = a->listener.events == 0;
+		if (deaf)
+			due_ms = due_ms < 0 ? DEAF_MS : MIN(due_ms, DEAF_MS);
 		if (evloop_once(&a->loop, a->more_children ? 0 : due_ms) < 0)
 			break;
 		if (a->more_children)
 			reap_all(a);
+		if (deaf)
+			evloop_mod(&a->loop, &a->listener, EPOLLIN);
+	}
+}
+
+/* The host closes when it has read all of it: then it is safe to pull the plug. */
+static int see_off(struct frame_conn *c)
+{
+	uint64_t deadline = io_now_ns() + GOODBYE_MS * 1000000ull;
+	for (;;) {
+		int left = frame_flush(c);
+		uint64_t now = io_now_ns();
+		if (left < 0 || now >= deadline)
+			return MIN(left, 0);
+		struct pollfd p = {.fd = c->fd, .events = (short)(POLLIN | (left ? POLLOUT : 0))};
+		if (poll(&p, 1, (int)((deadline - now) / 1000000) + 1) < 0)
+			return -errno;
+		/* What it had said before is of no interest any more. */
+		c->in_pos = c->in_len = 0;
+		if ((p.revents & ~POLLOUT) && frame_fill(c) < 0)
+			return 0;
 	}
 }
 
@@ -450,13 +484,7 @@ static int say_goodbye(struct agent *a)
 	f.body_case = MAYFLY__FRAME__BODY_GOODBYE;
 	f.goodbye = &bye;
 	int ret = frame_send(&a->control, &f);
-	if (ret == 0)
-		ret = frame_flush(&a->control);
-	/* The host closes when it has read it: then it is safe to pull the plug. */
-	struct pollfd p = {.fd = a->control.fd, .events = POLLIN};
-	if (ret == 0)
-		poll(&p, 1, GOODBYE_MS);
-	return ret;
+	return ret < 0 ? ret : see_off(&a->control);
 }
 
 int agent_run(uint64_t init_ns, struct err *e)

@@ -64,13 +64,15 @@ static void find_home(uid_t uid)
 
 void spawn_raise_limits(void)
 {
-	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
-		return;
-	files = r;
-	r.rlim_cur = r.rlim_max;
+	static struct rlimit ours;
+	if (ours.rlim_max == 0) {
+		if (getrlimit(RLIMIT_NOFILE, &ours) < 0)
+			return;
+		files = ours;
+		ours.rlim_cur = ours.rlim_max;
+	}
 	/* Without it fewer commands run at a time; each that can't says so. */
-	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+	if (setrlimit(RLIMIT_NOFILE, &ours) < 0)
 		files.rlim_cur = 0;
 }
 

@@ -31,7 +31,10 @@ struct spawn_request {
 	int cgroup_fd; /* -1: none */
 };
 
-/* spawn_raise_limits() - many commands at a time: what we may open, which they don't inherit. */
+/*
+ * spawn_raise_limits() - many commands at a time: what we may open, which they don't inherit. Once
+ * more if it was lowered since.
+ */
 void spawn_raise_limits(void);
 
 /*

@@ -40,6 +40,12 @@ like "$rc/$(err)" '^124/.*timeout' "a FIFO over cgroup.kill: the timeout is kept
 ex "$me" -- sh -c 'pgrep -x sleep || echo none'
 is "$(out)" none "and everything is dead"
 
+## Without descriptors
+ex "$me" -- prlimit --pid 1 --nofile=3:3
+is "$rc" 0 "PID 1 may open nothing more"
+ex "$me" -- echo on
+is "$rc/$(out)" 0/on "it takes that back"
+
 ## Out of its cgroup
 ex --timeout "$(scaled 1)s" "$me" -- sh -c 'echo $$ >/sys/fs/cgroup/cgroup.procs; sleep 1000; exit 3'
 is "$rc" 124 "a command that has left its cgroup has its timeout"
