@@ -63,7 +63,8 @@ static uint64_t number_at(int dir, const char *name, const char *key)
  */
 static int open_root(void)
 {
-	long fd = syscall(SYS_open_tree, AT_FDCWD, CGROUP_ROOT, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	long fd =
+		syscall(SYS_open_tree, AT_FDCWD, CGROUP_ROOT, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	return fd < 0 ? open(CGROUP_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC) : (int)fd;
 }
 

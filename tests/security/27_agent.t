@@ -85,7 +85,7 @@ timeout -k 5 "$(scaled 20)" "$MAYFLY" exec --timeout "$(scaled 5)s" --user 0 --w
 hang=$!
 wait_until 10 timeout 10 "$MAYFLY" exec --user 0 "$me" -- sh -c 'for p in /proc/[0-9]*; do case $(cat $p/stat) in *"(init) D "*) exit 0;; *"(init) S "*) [ $p = /proc/1 ] || exit 0;; esac; done; exit 1'
 exec 8>&-
-wait_until 3 grep -q done "$T/cat"
+wait_until 3 grep -qx "done" "$T/cat"
 is "$(tail -n 1 "$T/cat")" "done" "a command that hangs before it runs keeps nobody else's stdin open"
 wait "$cat"
 is "$?" 0 "whose command ends"
