@@ -9,11 +9,14 @@
 #include "entropy.h"
 #include "guest_stats.h"
 #include "mounts.h"
+#include "oom_name.h"
 #include "power.h"
+#include "pty.h"
 #include "sessions.h"
 #include "setup.h"
 #include "spawn.h"
 #include "spawn_cgroup.h"
+#include "write_back.h"
 
 #include <errno.h>
 #include <linux/vm_sockets.h>
@@ -31,6 +34,14 @@
 #define CLOCK_TRIES 8
 #define CLOCK_SOON_NS 4000000ull
 #define ACCEPT_BUDGET 16
+/* A connection could not be taken: it is tried again. */
+#define DEAF_MS 200
+/* Children and signals a turn: those who make them must not keep us from all else. */
+#define REAP_BUDGET 256
+#define SIGNAL_BUDGET 16
+/* To write back: less than the host waits for a Goodbye it has asked for; else it doesn't wait. */
+#define WRITE_ASKED_MS 1500
+#define WRITE_MS 10000
 
 struct agent {
 	struct evloop loop;
@@ -43,6 +54,8 @@ struct agent {
 	Mayfly__Goodbye__Why why;
 	bool said_hello;
 	bool host_gone;
+	bool write_back; /* something of the host's is written to */
+	bool more_children;
 	struct sessions sessions;
 };
 
@@ -178,6 +191,22 @@ static int set_clock(struct agent *a, struct err *e)
 	return setup_clock(&now, e);
 }
 
+static bool writes_to_host(const Mayfly__Setup *setup)
+{
+	for (size_t i = 0; i < setup->n_view; i++)
+		if (setup->view[i]->mode == MAYFLY__VIEW__MODE__READ_WRITE)
+			return true;
+	return setup->own_disks > 0;
+}
+
+/* While nobody is in the guest but us: what we need later is held from here on. */
+static void hold_files(void)
+{
+	guest_stats_init();
+	oom_name_init();
+	pty_init();
+}
+
 static int setup_machine(struct agent *a, struct err *e)
 {
 	Mayfly__Frame *f = NULL;
@@ -188,11 +217,13 @@ static int setup_machine(struct agent *a, struct err *e)
 	ret = expect(a, MAYFLY__FRAME__BODY_SETUP, &f, e);
 	if (ret < 0)
 		return ret;
+	a->write_back = writes_to_host(f->setup);
 	ret = setup_early(f->setup, e);
 	if (ret == 0)
 		ret = mounts_build(f->setup, e);
 	if (ret == 0)
 		ret = setup_late(f->setup, a->control.fd, e);
+	hold_files();
 	if (ret == 0) {
 		int limited = spawn_cgroup_enable(f->setup->pids_max);
 		if (limited < 0)
@@ -295,8 +326,16 @@ static void on_listener(struct evsource *src, uint32_t events)
 	for (int i = 0; i < ACCEPT_BUDGET; i++) {
 		int fd = accept4(src->fd, (struct sockaddr *)&peer, &len,
 				 SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0)
+		if (fd < 0) {
+			if (errno == EAGAIN)
+				return;
+			/* Guest root can have lowered what we may open. */
+			if (errno == EMFILE)
+				spawn_raise_limits();
+			/* In a while: not all the time again. */
+			evloop_mod(&a->loop, src, 0);
 			return;
+		}
 		if (peer.svm_cid != VMADDR_CID_HOST || sessions_accept(&a->sessions, fd) < 0)
 			close(fd);
 		len = sizeof(peer);
@@ -324,8 +363,14 @@ static void reap_all(struct agent *a)
 	struct rusage ru;
 	int status;
 	pid_t pid;
-	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0)
+	a->more_children = false;
+	for (int i = 0; (pid = wait4(-1, &status, WNOHANG, &ru)) > 0; i++) {
 		sessions_reaped(&a->sessions, pid, status, &ru);
+		if (i == REAP_BUDGET) {
+			a->more_children = true;
+			return;
+		}
+	}
 }
 
 static void on_signal(struct evsource *src, uint32_t events)
@@ -333,7 +378,7 @@ static void on_signal(struct evsource *src, uint32_t events)
 	struct agent *a = src->arg;
 	struct signalfd_siginfo si;
 	(void)events;
-	while (read(src->fd, &si, sizeof(si)) == sizeof(si))
+	for (int i = 0; i < SIGNAL_BUDGET && read(src->fd, &si, sizeof(si)) == sizeof(si); i++)
 		if (!a->shutdown && power_signal_why((int)si.ssi_signo, &a->why))
 			a->shutdown = true;
 	reap_all(a);
@@ -391,26 +436,55 @@ static int send_ready(struct agent *a, uint64_t init_ns, uint64_t hello_ns)
 
 static void serve(struct agent *a)
 {
-	while (!a->loop.stop)
-		if (evloop_once(&a->loop, sessions_sweep(&a->sessions)) < 0)
+	while (!a->loop.stop) {
+		int due_ms = sessions_sweep(&a->sessions);
+		bool deaf = a->listener.events == 0;
+		if (deaf)
+			due_ms = due_ms < 0 ? DEAF_MS : MIN(due_ms, DEAF_MS);
+		if (evloop_once(&a->loop, a->more_children ? 0 : due_ms) < 0)
 			break;
+		if (a->more_children)
+			reap_all(a);
+		if (deaf)
+			evloop_mod(&a->loop, &a->listener, EPOLLIN);
+	}
+}
+
+/* The host closes when it has read all of it: then it is safe to pull the plug. */
+static int see_off(struct frame_conn *c)
+{
+	uint64_t deadline = io_now_ns() + GOODBYE_MS * 1000000ull;
+	for (;;) {
+		int left = frame_flush(c);
+		uint64_t now = io_now_ns();
+		if (left < 0 || now >= deadline)
+			return MIN(left, 0);
+		struct pollfd p = {.fd = c->fd, .events = (short)(POLLIN | (left ? POLLOUT : 0))};
+		if (poll(&p, 1, (int)((deadline - now) / 1000000) + 1) < 0)
+			return -errno;
+		/* What it had said before is of no interest any more. */
+		c->in_pos = c->in_len = 0;
+		if ((p.revents & ~POLLOUT) && frame_fill(c) < 0)
+			return 0;
+	}
 }
 
 static int say_goodbye(struct agent *a)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__Goodbye bye = MAYFLY__GOODBYE__INIT;
+	/* Before the host hears of it, for then it ends the machine. */
+	if (a->write_back) {
+		bool asked = a->why == MAYFLY__GOODBYE__WHY__ASKED;
+		int written = write_back(asked ? WRITE_ASKED_MS : WRITE_MS);
+		if (written < 0)
+			log_warn("not all could be written back: %s", strerror(-written));
+	}
 	bye.why = a->why;
 	f.body_case = MAYFLY__FRAME__BODY_GOODBYE;
 	f.goodbye = &bye;
 	int ret = frame_send(&a->control, &f);
-	if (ret == 0)
-		ret = frame_flush(&a->control);
-	/* The host closes when it has read it: then it is safe to pull the plug. */
-	struct pollfd p = {.fd = a->control.fd, .events = POLLIN};
-	if (ret == 0)
-		poll(&p, 1, GOODBYE_MS);
-	return ret;
+	return ret < 0 ? ret : see_off(&a->control);
 }
 
 int agent_run(uint64_t init_ns, struct err *e)
@@ -420,6 +494,7 @@ int agent_run(uint64_t init_ns, struct err *e)
 	a.sessions.event = on_session;
 	a.sessions.event_arg = &a;
 	spawn_raise_limits();
+	spawn_come_first();
 	int ret = evloop_init(&a.loop);
 	if (ret == 0)
 		ret = watch_signals(&a);

@@ -10,8 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #define MEMINFO_MAX 8192
+
+static int meminfo_fd = -1;
+
+void guest_stats_init(void)
+{
+	close_fd(&meminfo_fd);
+	meminfo_fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+}
 
 uint64_t guest_stats_meminfo(const char *text, const char *row)
 {
@@ -29,8 +38,7 @@ void guest_stats(Mayfly__GuestStats *m, int changes_fd)
 	char text[MEMINFO_MAX] = "";
 	struct statfs fs;
 	struct spawn_cgroup_usage usage = {0};
-	AUTO_CLOSE int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	ssize_t n = meminfo_fd >= 0 ? pread(meminfo_fd, text, sizeof(text) - 1, 0) : 0;
 	text[n > 0 ? n : 0] = '\0';
 	m->memory_total = guest_stats_meminfo(text, "MemTotal");
 	m->memory_available = guest_stats_meminfo(text, "MemAvailable");

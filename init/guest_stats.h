@@ -7,6 +7,12 @@
 
 #include <stdint.h>
 
+/*
+ * guest_stats_init() - opens what guest_stats() reads, before there is anybody in the guest who
+ * could mount something over it.
+ */
+void guest_stats_init(void);
+
 /* guest_stats_meminfo() - bytes of one row of /proc/meminfo's text, 0 if it is not there. */
 uint64_t guest_stats_meminfo(const char *text, const char *row);
 

@@ -17,6 +17,17 @@
 #define RECORDS_MAX 4096
 #define MEMCG "task_memcg=/mayfly/"
 
+static int kmsg_fd = -1;
+
+void oom_name_init(void)
+{
+	struct stat st;
+	close_fd(&kmsg_fd);
+	AUTO_CLOSE int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 11))
+		kmsg_fd = steal_fd(&fd);
+}
+
 bool oom_name_record(const char *record, uint64_t session, char name[OOM_NAME_MAX])
 {
 	char *end;
@@ -50,13 +61,12 @@ bool oom_name_record(const char *record, uint64_t session, char name[OOM_NAME_MA
 void oom_name_find(uint64_t session, char name[OOM_NAME_MAX])
 {
 	char record[RECORD_MAX];
-	struct stat st;
 	name[0] = '\0';
-	AUTO_CLOSE int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 11))
+	/* From the oldest one on. */
+	if (kmsg_fd < 0 || lseek(kmsg_fd, 0, SEEK_SET) < 0)
 		return;
 	for (unsigned i = 0; i < RECORDS_MAX; i++) {
-		ssize_t n = read(fd, record, sizeof(record) - 1);
+		ssize_t n = read(kmsg_fd, record, sizeof(record) - 1);
 		/* EPIPE: the oldest ones were overwritten meanwhile. */
 		if (n < 0 && (errno == EPIPE || errno == EINTR))
 			continue;

@@ -10,6 +10,12 @@
 #define OOM_NAME_MAX 32
 
 /*
+ * oom_name_init() - opens the kernel's log, before there is anybody in the guest who could mount
+ * something over it.
+ */
+void oom_name_init(void);
+
+/*
  * oom_name_record() - is this record of /dev/kmsg the kernel's word that it kills a process of this
  * session? Then name is set to the process's, printable.
  */

@@ -6,13 +6,33 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define PTMX "/dev/pts/ptmx"
+/* Of the directory that is held; -1: by its name. */
+static int pts_fd = -1;
+
+void pty_init(void)
+{
+	close_fd(&pts_fd);
+	pts_fd = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int open_master(void)
+{
+	struct open_how how = {
+		.flags = O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	if (pts_fd >= 0)
+		return (int)syscall(SYS_openat2, pts_fd, "ptmx", &how, sizeof(how));
+	return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+}
 
 bool pty_size_ok(const Mayfly__WindowSize *size)
 {
@@ -29,10 +49,7 @@ void pty_resize(int master, const Mayfly__WindowSize *size)
 int pty_open(uint32_t uid, const Mayfly__WindowSize *size, int *master, int *slave, struct err *e)
 {
 	int unlock = 0;
-	AUTO_CLOSE int m = open(PTMX, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	/* Hosts have it there as well, but closed to most. */
-	if (m < 0)
-		m = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	AUTO_CLOSE int m = open_master();
 	if (m < 0 || ioctl(m, TIOCSPTLCK, &unlock) < 0)
 		return err_errno(e, errno, "can't make a terminal");
 	/* By the master, not by a name: the guest may have mounted something there. */

@@ -17,6 +17,12 @@
 bool pty_size_ok(const Mayfly__WindowSize *size);
 
 /*
+ * pty_init() - holds the file system of terminals, before there is anybody in the guest who could
+ * mount something over it.
+ */
+void pty_init(void);
+
+/*
  * pty_open() - makes a terminal that belongs to this user.
  * @master: non-blocking; @slave: blocking, the command's. Both the caller's, on success only.
  * Returns 0 or -errno with text.

@@ -31,8 +31,17 @@ struct spawn_request {
 	int cgroup_fd; /* -1: none */
 };
 
-/* spawn_raise_limits() - many commands at a time: what we may open, which they don't inherit. */
+/*
+ * spawn_raise_limits() - many commands at a time: what we may open, which they don't inherit. Once
+ * more if it was lowered since.
+ */
 void spawn_raise_limits(void);
+
+/*
+ * spawn_come_first() - a thousand processes that want the CPU don't keep us from it, or nobody
+ * could end them. Children start without it.
+ */
+void spawn_come_first(void);
 
 /*
  * spawn_start() - forks the command; it goes on by itself.

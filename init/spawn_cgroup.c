@@ -8,17 +8,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/mount.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define SWEEP_MAX 65536
 
-/* Held open: what guest root mounts over the path is nothing to us. */
 static int all_fd = -1;
 
 static int write_at(int dir, const char *name, const char *text)
@@ -56,10 +57,21 @@ static uint64_t number_at(int dir, const char *name, const char *key)
 	return 0;
 }
 
+/*
+ * A mount of our own, in no tree: guest root can mount nothing over a file in it, a FIFO for one,
+ * which would keep us for ever in open(2).
+ */
+static int open_root(void)
+{
+	long fd =
+		syscall(SYS_open_tree, AT_FDCWD, CGROUP_ROOT, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return fd < 0 ? open(CGROUP_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC) : (int)fd;
+}
+
 int spawn_cgroup_enable(uint32_t pids_max)
 {
 	static const char controllers[] = "+memory +pids";
-	AUTO_CLOSE int root = open(CGROUP_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int root = open_root();
 	/* A custom kernel may lack cgroups, or the controllers: then nothing is counted. */
 	if (root >= 0 && faccessat(root, "cgroup.procs", F_OK, 0) == 0) {
 		write_at(root, "cgroup.subtree_control", controllers);
@@ -91,12 +103,12 @@ int spawn_cgroup_make(uint64_t session, uint32_t pids_max)
 
 void spawn_cgroup_kill(int cgroup_fd, pid_t pid, bool all)
 {
-	if (cgroup_fd >= 0 && write_at(cgroup_fd, "cgroup.kill", "1") == 0)
-		return;
+	bool killed = cgroup_fd >= 0 && write_at(cgroup_fd, "cgroup.kill", "1") == 0;
+	/* Guest root may have moved it out of its cgroup. */
 	if (pid > 0 && kill(-pid, SIGKILL) < 0)
 		/* Just forked: it has no group of its own yet. */
 		kill(pid, SIGKILL);
-	if (all && getpid() == 1)
+	if (!killed && all && getpid() == 1)
 		kill(-1, SIGKILL);
 }
 

@@ -23,8 +23,9 @@ int spawn_cgroup_enable(uint32_t pids_max);
 int spawn_cgroup_make(uint64_t session, uint32_t pids_max);
 
 /*
- * spawn_cgroup_kill() - kills everything in it and everything it may still start. Where there are
- * no cgroups: the process group, and with all, if we are PID 1, everything that runs.
+ * spawn_cgroup_kill() - kills everything in it and everything it may still start, and the process
+ * group, wherever that has been moved. Where there are no cgroups and with all, if we are PID 1:
+ * everything that runs.
  */
 void spawn_cgroup_kill(int cgroup_fd, pid_t pid, bool all);
 

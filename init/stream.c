@@ -12,6 +12,7 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -128,6 +129,13 @@ static int at_end(struct stream_out *s, struct evloop *loop, struct frame_conn *
 	return frame_send_eof(conn, s->id);
 }
 
+/* Was all of it read, and nobody is left who could write? */
+static bool ended(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) && !(p.revents & POLLIN);
+}
+
 /* Returns 1 if something came, 0 if nothing more can be had now, -errno of the connection. */
 static int pull_once(struct stream_out *s, struct evloop *loop, struct frame_conn *conn)
 {
@@ -135,7 +143,7 @@ static int pull_once(struct stream_out *s, struct evloop *loop, struct frame_con
 	int64_t n;
 	uint32_t max = s->cutting ? MIN(s->cut_left, PROTO_DATA_MAX) : PROTO_DATA_MAX;
 	if (s->cutting && s->cut_left == 0) {
-		s->was_cut = true;
+		s->was_cut = !ended(s->src.fd);
 		return at_end(s, loop, conn);
 	}
 	if (s->keep) {
@@ -241,7 +249,7 @@ void stream_out_cut(struct stream_out *s, struct evloop *loop)
 	s->cutting = true;
 	s->cut_left = (uint32_t)there;
 	if (there == 0) {
-		s->was_cut = true;
+		s->was_cut = !ended(s->src.fd);
 		stream_close(&s->src, loop);
 	}
 }

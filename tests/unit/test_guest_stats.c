@@ -31,6 +31,14 @@ static void test_stats(void **state)
 	(void)state;
 	Mayfly__GuestStats m = MAYFLY__GUEST_STATS__INIT;
 	guest_stats(&m, -1);
+	assert_int_equal(m.memory_total, 0);
+	guest_stats_init();
+	/* The file is read anew each time. */
+	for (int i = 0; i < 2; i++) {
+		m.memory_available = 0;
+		guest_stats(&m, -1);
+		assert_true(m.memory_available > 0);
+	}
 	assert_true(m.memory_total > m.memory_available && m.memory_available > 0);
 	assert_true(m.uptime_ns > 0);
 	assert_int_equal(m.changes_used, 0);

@@ -43,6 +43,10 @@ static void test_oom_name(void **state)
 	assert_string_equal(name, "before");
 	oom_name_find(1, name);
 	assert_string_equal(name, "");
+	oom_name_init();
+	strcpy(name, "before");
+	oom_name_find(1, name);
+	assert_string_equal(name, "");
 }
 
 int main(void)
