@@ -104,8 +104,8 @@ int accounts_prepare(const char *lower, const char *upper, const Mayfly__Setup *
 		if (from < 0 && from != -ENOENT)
 			continue;
 		int n = snprintf(path, sizeof(path), "%s/%s", upper, names[i]);
-		int ret = n < (int)sizeof(path) ? write_upper(path, from, &st, line)
-						: -ENAMETOOLONG;
+		int ret =
+			n < (int)sizeof(path) ? write_upper(path, from, &st, line) : -ENAMETOOLONG;
 		if (ret < 0)
 			return err_errno(e, -ret, "can't add the user to '/%s'", names[i]);
 		done[i] = true;

@@ -352,8 +352,8 @@ static int read_ahead(int fs_fd, struct err *e)
 	char path[64];
 	if (fstat(fs_fd, &st) < 0)
 		return err_errno(e, errno, "can't look at the views");
-	snprintf(path, sizeof(path), "/sys/devices/virtual/bdi/%u:%u/read_ahead_kb", major(st.st_dev),
-		 minor(st.st_dev));
+	snprintf(path, sizeof(path), "/sys/devices/virtual/bdi/%u:%u/read_ahead_kb",
+		 major(st.st_dev), minor(st.st_dev));
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
 	/* A custom kernel may have no sysfs: slower, nothing worse. */
 	if (fd < 0 && errno == ENOENT)

@@ -125,8 +125,8 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 	if (set_limits(r) < 0)
 		fail(status_fd, STEP_LIMITS);
 	/* PID 1 is root in all of its ids: for root there is nothing to change. */
-	if (setgroups(r->n_groups, r->groups) < 0 ||
-	    (r->gid != getgid() && setgid(r->gid) < 0) || (r->uid != getuid() && setuid(r->uid) < 0))
+	if (setgroups(r->n_groups, r->groups) < 0 || (r->gid != getgid() && setgid(r->gid) < 0) ||
+	    (r->uid != getuid() && setuid(r->uid) < 0))
 		fail(status_fd, STEP_USER);
 	if (chdir(r->cwd) < 0)
 		fail(status_fd, STEP_CWD);

@@ -230,7 +230,8 @@ static int open_cwd(struct views *v, const struct vm_config *c, struct err *e)
 	const char *home = getenv("HOME");
 	AUTO_FREE char *real_home = home ? realpath(home, NULL) : NULL;
 	refused = views_cwd_refused(v->cwd, home);
-	/* All accounts have been asked for already: that can cost a library and a server's answer. */
+	/* All accounts have been asked for already: that can cost a library and a server's answer.
+	 */
 	if (!refused && holds_home(v->cwd, real_home))
 		refused = HOME_REFUSED;
 	if (refused) {

@@ -33,7 +33,7 @@ static int make_dirs(void **state)
 
 static int remove_dirs(void **state)
 {
-	static const char *const all[] = {"lower/etc/passwd", "lower/etc/real", "lower/etc/group",
+	static const char *const all[] = {"lower/etc/passwd", "lower/etc/real",	 "lower/etc/group",
 					  "upper/etc/passwd", "upper/etc/group", "lower/etc",
 					  "upper/etc",	      "lower",		 "upper"};
 	(void)state;
