@@ -96,7 +96,7 @@ int accounts_prepare(const char *lower, const char *upper, const Mayfly__Setup *
 {
 	for (size_t i = 0; i < FILES; i++) {
 		const char *line = line_of(setup, i);
-		struct stat st;
+		struct stat st = {0};
 		char path[128];
 		if (!line[0])
 			continue;

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 
 #define GOODBYE_NS 2000000000ull
+/* With something to write back before; the agent takes a second less (init/agent.c). */
+#define SAVE_NS 10000000000ull
 #define FLUSH_NS 1000000000ull
 /* After that, a supervisor that can't end its machine is not waited for. */
 #define CLEAN_NS 2000000000ull
@@ -56,26 +58,27 @@ static bool exited_done(struct run *r)
 	return r->phase_deadline_ns && io_now_ns() >= r->phase_deadline_ns;
 }
 
-void run_goodbye(struct run *r)
-{
-	r->phase = RUN_GOODBYE;
-	r->phase_deadline_ns = io_now_ns() + GOODBYE_NS;
-	if (run_control_shutdown(r) < 0)
-		r->phase = RUN_OVER;
-}
-
 /*
  * Goodbye is for what a guest has to write yet, and only disks and writable shares outlive it. A
  * machine without them has nothing more to say once its command is over.
  */
 static bool nothing_to_save(const struct run *r)
 {
-	return r->cfg->n_disk == 0 && !r->views.writable && !r->cfg->trace_exits;
+	return r->cfg->n_disk == 0 && !r->views.writable;
+}
+
+void run_goodbye(struct run *r)
+{
+	r->phase = RUN_GOODBYE;
+	r->phase_deadline_ns = io_now_ns() + (nothing_to_save(r) ? GOODBYE_NS : SAVE_NS);
+	if (run_control_shutdown(r) < 0)
+		r->phase = RUN_OVER;
 }
 
 static void command_done(struct run *r)
 {
-	if (nothing_to_save(r))
+	/* The counts come with the guest's reset. */
+	if (nothing_to_save(r) && !r->cfg->trace_exits)
 		r->phase = RUN_OVER;
 	else
 		run_goodbye(r);
@@ -234,7 +237,12 @@ static void check_deadlines(struct run *r, uint64_t now)
 	if (!r->phase_deadline_ns || now < r->phase_deadline_ns)
 		return;
 	if (r->phase == RUN_GOODBYE) {
-		log_info("the guest said no goodbye");
+		if (nothing_to_save(r))
+			log_info("the guest said no goodbye");
+		else
+			log_warn("the guest did not write everything back to its disks and shares "
+				 "within %llu s",
+				 SAVE_NS / 1000000000);
 		r->phase = RUN_OVER;
 	} else if (r->phase == RUN_RUNNING && r->results.killed) {
 		killed_late(r, now);
