@@ -15,7 +15,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
+
+#define PID_BYTES (512u << 10)
+#define PIDS_MIN 256
+#define PIDS_MAX 32768
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define SWEEP_MAX 65536
@@ -68,6 +73,19 @@ static int open_root(void)
 	return fd < 0 ? open(CGROUP_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC) : (int)fd;
 }
 
+/*
+ * Linux' own limit lets a fork bomb take all memory, and then nobody in the guest gets anywhere. This
+ * many small processes leave some of it.
+ */
+static uint32_t default_pids(void)
+{
+	struct sysinfo si;
+	if (sysinfo(&si) < 0)
+		return PIDS_MIN;
+	uint64_t n = (uint64_t)si.totalram * si.mem_unit / PID_BYTES;
+	return (uint32_t)(n < PIDS_MIN ? PIDS_MIN : n > PIDS_MAX ? PIDS_MAX : n);
+}
+
 int spawn_cgroup_enable(uint32_t pids_max)
 {
 	static const char controllers[] = "+memory +pids";
@@ -81,9 +99,9 @@ int spawn_cgroup_enable(uint32_t pids_max)
 	if (all_fd < 0)
 		return pids_max ? -EOPNOTSUPP : 0;
 	int ret = write_at(all_fd, "cgroup.subtree_control", controllers);
-	if (ret < 0 && pids_max)
-		return -EOPNOTSUPP;
-	return limit_pids(all_fd, pids_max);
+	if (ret == 0)
+		ret = limit_pids(all_fd, pids_max ? pids_max : default_pids());
+	return ret < 0 && pids_max ? -EOPNOTSUPP : 0;
 }
 
 int spawn_cgroup_make(uint64_t session, uint32_t pids_max)

@@ -10,7 +10,7 @@
 /*
  * spawn_cgroup_enable() - makes the cgroup of all commands; PID 1 stays outside of it. A kernel
  * without cgroups is fine: then commands have none.
- * @pids_max: processes and threads of all commands, 0: no limit
+ * @pids_max: processes and threads of all commands, 0: one for each 512 KiB of memory, at least 256
  * Returns 0, or -errno if a limit was asked for that can't be kept.
  */
 int spawn_cgroup_enable(uint32_t pids_max);

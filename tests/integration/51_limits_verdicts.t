@@ -226,6 +226,8 @@ while n < 100:
     n += 1
 print("few" if n < 20 else n, errno.errorcode.get(why))'
 is "$rc/$(verdict reason)/$(out)" "0/exit/few EAGAIN" "--pids: fork fails with EAGAIN, which is no end"
+vm --memory 256M -- sh -c 'cat /sys/fs/cgroup/mayfly/pids.max'
+like "$(out)" '^4[0-9][0-9]$' "without --pids: one for each 512 KiB, so that a fork bomb leaves memory to the others ($(out))"
 vm --disk-limit 16M --memory 256M -- sh -c 'dd if=/dev/zero of=/tmp/x bs=64k 2>&1 | grep -c "No space"; n=$(stat -c %s /tmp/x); [ $n -le 16777216 ] && [ $n -gt 12000000 ] && echo size; rm /tmp/x; echo y >/tmp/y && echo again'
 is "$rc/$(verdict reason)/$(out | tr '\n' ' ')" "0/exit/1 size again " "--disk-limit: writing fails with ENOSPC, which is no end"
 vm --memory 256M -- sh -c 'tail /dev/zero; exit 8'
