@@ -39,8 +39,8 @@
 /* Children and signals a turn: those who make them must not keep us from all else. */
 #define REAP_BUDGET 256
 #define SIGNAL_BUDGET 16
-/* To write back: less than the host waits for a Goodbye it has asked for; else it doesn't wait. */
-/* A second less than the host waits (runtime/cli/run.c). */
+/* To write back: a second less than the host waits for a Goodbye it has asked for
+ * (runtime/cli/run.c: SAVE_NS); else it doesn't wait. */
 #define WRITE_ASKED_MS 9000
 #define WRITE_MS 10000
 
@@ -495,7 +495,6 @@ int agent_run(uint64_t init_ns, struct err *e)
 	a.sessions.event = on_session;
 	a.sessions.event_arg = &a;
 	spawn_raise_limits();
-	spawn_come_first();
 	int ret = evloop_init(&a.loop);
 	if (ret == 0)
 		ret = watch_signals(&a);

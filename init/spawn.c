@@ -10,7 +10,6 @@
 #include <grp.h>
 #include <linux/sched.h>
 #include <pwd.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +21,6 @@
 #include <unistd.h>
 
 #define PASSWD_MAX (16 << 20)
-#define NICE_FIRST (-20)
 
 /* What commands get of open files, as the kernel gave it to us. */
 static struct rlimit files = {.rlim_max = RLIM_INFINITY};
@@ -76,25 +74,6 @@ void spawn_raise_limits(void)
 		files.rlim_cur = 0;
 }
 
-void spawn_come_first(void)
-{
-	const struct sched_param none = {0};
-	/*
-	 * BATCH: first among those who wait, but nobody is interrupted for us: with every line that
-	 * a command writes that would cost more than sending it.
-	 */
-	if (sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none) == 0)
-		setpriority(PRIO_PROCESS, 0, NICE_FIRST);
-}
-
-/* The nice value was reset by fork, the policy was not. */
-static void come_as_all(void)
-{
-	const struct sched_param none = {0};
-	if (sched_getscheduler(0) == SCHED_BATCH)
-		sched_setscheduler(0, SCHED_OTHER, &none);
-}
-
 static int set_limits(const struct spawn_request *r)
 {
 	if (files.rlim_cur > 0 && setrlimit(RLIMIT_NOFILE, &files) < 0)
@@ -113,7 +92,6 @@ static _Noreturn void child(const struct spawn_request *r, int status_fd)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	come_as_all();
 	setsid();
 	for (int i = 0; i < 3; i++)
 		if (dup2(r->stdio[i], i) < 0)

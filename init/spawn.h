@@ -38,12 +38,6 @@ struct spawn_request {
 void spawn_raise_limits(void);
 
 /*
- * spawn_come_first() - a thousand processes that want the CPU don't keep us from it, or nobody
- * could end them. Children start without it.
- */
-void spawn_come_first(void);
-
-/*
  * spawn_start() - forks the command; it goes on by itself.
  * @status_fd: set to a non-blocking descriptor that becomes readable when it is known whether
  * the program runs; the caller's

@@ -28,6 +28,7 @@ struct logs {
 	const struct machine_args *a;
 	struct record record;
 	uint64_t exec; /* 0: the machine's own */
+	bool only;     /* the machine lives as long as this command */
 	char file[RECORD_FILE_MAX];
 	int fd;	   /* -1: it isn't there yet */
 	off_t at;  /* what is shown so far */
@@ -140,7 +141,8 @@ static bool writer_lives(const struct logs *l)
 	struct stat st;
 	if (!record_kept(&l->record))
 		return false;
-	if (l->exec == 0)
+	/* The machine ends at once when its command does: who has followed it may remove it. */
+	if (l->exec == 0 || l->only)
 		return true;
 	snprintf(file, sizeof(file), "exec-%llu.json", (unsigned long long)l->exec);
 	return fstatat(l->record.dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0;
@@ -208,13 +210,15 @@ static void prefer_command(struct logs *l)
 {
 	struct stat st;
 	json_t *machine = record_load(&l->record, RECORD_MACHINE);
-	if (json_array_size(json_object_get(machine, "command")) &&
+	bool one = json_array_size(json_object_get(machine, "command")) > 0;
+	json_decref(machine);
+	if (one && l->exec == 0 && !l->a->console && !l->a->own &&
 	    (record_kept(&l->record) ||
 	     fstatat(l->record.dir_fd, "exec-1.json", &st, AT_SYMLINK_NOFOLLOW) == 0)) {
 		l->exec = 1;
 		name_exec(l);
 	}
-	json_decref(machine);
+	l->only = one && l->exec == 1;
 }
 
 static int logs(struct logs *l, struct err *e)
@@ -288,8 +292,7 @@ int cmd_logs(int argc, char **argv)
 	if (ret == 0)
 		ret = record_find(&l.record, a.argv[0], &e);
 	if (ret == 0) {
-		if (!l.exec && !a.console && !a.own)
-			prefer_command(&l);
+		prefer_command(&l);
 		ret = logs(&l, &e);
 		record_close(&l.record);
 	}

@@ -36,6 +36,9 @@
  * so that the request which then comes can't meet yet another file. */
 #define FS_CAREFUL_LOOKUPS 64u
 
+/* So many of the guest's threads that were told ESTALE at an open are remembered until the next. */
+#define FS_TOLD_MAX 64u
+
 struct fs_limits {
 	size_t max_bytes;    /* nodes and names together */
 	unsigned max_cached; /* O_PATH descriptors beside the views' own */
@@ -54,9 +57,12 @@ struct fs {
 	int proc_fd; /* /proc/self/fd; also the working directory */
 	bool map_ids;
 	bool no_xattr;
-	bool writable;	  /* some view is */
-	bool quota;	  /* some view has one */
-	unsigned careful; /* lookups left of FS_CAREFUL_LOOKUPS */
+	bool writable;		    /* some view is */
+	bool quota;		    /* some view has one */
+	unsigned careful;	    /* lookups left of FS_CAREFUL_LOOKUPS */
+	uint32_t caller;	    /* the guest's thread behind the present request; 0: none */
+	uint32_t told[FS_TOLD_MAX]; /* callers; 0: free */
+	unsigned told_next;
 	uid_t own_uid;
 	gid_t own_gid;
 	uint32_t uid, gid;

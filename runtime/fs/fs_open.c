@@ -56,10 +56,29 @@ uint32_t fs_open_flags(const struct fs *fs, const struct fs_node *n)
 	return FOPEN_KEEP_CACHE;
 }
 
+/* Was this caller told to look again at its last open? Linux would not try a third time. */
+static bool take_told(struct fs *fs)
+{
+	for (unsigned i = 0; i < FS_TOLD_MAX && fs->caller; i++) {
+		if (fs->told[i] == fs->caller) {
+			fs->told[i] = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void put_told(struct fs *fs)
+{
+	fs->told[fs->told_next] = fs->caller;
+	fs->told_next = (fs->told_next + 1) % FS_TOLD_MAX;
+}
+
 /*
  * Does the guest perhaps hold old attributes or an old name? For views whose caching is short, a
  * host change must show at the next open. ESTALE makes Linux repeat the path walk with fresh
- * lookups, after which the open comes again; it is said once, so an open never fails for it.
+ * lookups, after which the open comes again; it is said once, to each caller, so an open never
+ * fails for it, however many write to the file meanwhile.
  */
 static bool must_look_again(struct fs *fs, struct fs_node *n)
 {
@@ -69,7 +88,7 @@ static bool must_look_again(struct fs *fs, struct fs_node *n)
 	if (ttl == 0 || ttl >= FS_TTL_LONG_MS)
 		return false;
 	/* Of a file whose name is gone nobody can look up another one. */
-	if (n->flags & (FS_NODE_TOLD | FS_NODE_HELD))
+	if (take_told(fs) || n->flags & (FS_NODE_TOLD | FS_NODE_HELD))
 		return false;
 	if (n->flags & FS_NODE_PINNED) {
 		ret = fs_attr_stat(fs, n, &stx);
@@ -81,6 +100,7 @@ static bool must_look_again(struct fs *fs, struct fs_node *n)
 	}
 	if (ret < 0 || !fs_attr_same_file(fs, n, &stx) || fs_attr_stamp(&stx) != n->stamp) {
 		n->flags |= FS_NODE_TOLD;
+		put_told(fs);
 		return true;
 	}
 	return false;

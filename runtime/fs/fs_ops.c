@@ -379,6 +379,7 @@ size_t fs_ops_serve(struct fs *fs, const void *msg, size_t len, void *out, size_
 		.room = silent ? 0 : room - sizeof(head),
 		.fd = -1,
 	};
+	fs->caller = in.pid;
 	int ret = in.len == len ? dispatch(&c, &in) : -EINVAL;
 	if (ret == -ESTALE)
 		fs->careful = FS_CAREFUL_LOOKUPS;

@@ -108,7 +108,7 @@ int vsock_conn_open(struct vsock_conn **out, struct evloop *loop,
 	} else {
 		c->state = VSOCK_REQUESTED;
 		c->say_ok = true;
-		c->deadline_ns = io_now_ns() + VSOCK_TIMEOUT_NS;
+		c->deadline_ns = io_now_ns() + VSOCK_CONNECT_NS;
 		set_pending(c, VSOCK_OP_REQUEST);
 	}
 	*out = c;

@@ -19,6 +19,8 @@
 
 #define VSOCK_BUF_SIZE (256u << 10)
 #define VSOCK_TIMEOUT_NS 2000000000ull
+/* Until a guest takes a connection: it may have all its CPUs' hands full. */
+#define VSOCK_CONNECT_NS 10000000000ull
 
 enum vsock_conn_state { VSOCK_REQUESTED, VSOCK_OPEN, VSOCK_CLOSING, VSOCK_DEAD };
 

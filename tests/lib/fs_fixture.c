@@ -213,6 +213,7 @@ int fx_call_room(struct fs_fixture *fx, uint32_t opcode, uint64_t node, const vo
 		.opcode = opcode,
 		.unique = ++fx->unique,
 		.nodeid = node,
+		.pid = fx->caller,
 	};
 	if (len > 0)
 		memcpy(msg + sizeof(*in), arg, len);

@@ -21,8 +21,9 @@
 struct fs_fixture {
 	char dir[64]; /* the host directory */
 	int dirfd;
-	struct fs *fs; /* served in this process, fx_start_inline() */
-	pid_t pid;     /* or in a child, fx_start_child() */
+	struct fs *fs;	 /* served in this process, fx_start_inline() */
+	pid_t pid;	 /* or in a child, fx_start_child() */
+	uint32_t caller; /* the guest's thread that asks */
 	int sock;
 	uint64_t unique;
 	uint8_t reply[70000];

@@ -107,6 +107,36 @@ static void test_change_is_seen_at_open(void **state)
 	assert_int_equal(fx_open(&fx, file, O_RDONLY), 0);
 }
 
+/* Three that open and append: each open is told at most once, whoever comes between. */
+static void test_told_each_caller_once(void **state)
+{
+	(void)state;
+	struct fuse_entry_out e;
+	uint64_t share = fx_walk(&fx, "share");
+	uint64_t file = fx_walk(&fx, "share/file");
+	fx.caller = 7;
+	fx_write(&fx, "file", "a change");
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), -ESTALE);
+	fx.caller = 8;
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), 0);
+	fx_write(&fx, "file", "another one");
+	fx.caller = 9;
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), -ESTALE);
+	fx.caller = 8;
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), 0);
+	fx_write(&fx, "file", "and a third");
+	fx.caller = 7;
+	assert_int_equal(fx_lookup(&fx, share, "file", &e), 0);
+	fx_write(&fx, "file", "and the last of all");
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), 0);
+	fx.caller = 9;
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), 0);
+	/* Of the next change all are told again. */
+	fx_write(&fx, "file", "-");
+	assert_int_equal(fx_open(&fx, file, O_RDONLY), -ESTALE);
+	fx.caller = 0;
+}
+
 static void test_replacement_is_seen_at_open(void **state)
 {
 	(void)state;
@@ -170,6 +200,7 @@ int main(void)
 		T(test_read_only),
 		T(test_only_regular_files),
 		T(test_change_is_seen_at_open),
+		T(test_told_each_caller_once),
 		T(test_replacement_is_seen_at_open),
 		T(test_race_after_stale),
 		T(test_unreadable),
