@@ -269,12 +269,9 @@ soak: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all unit fuzzers probe $(BUILD)/rig/vmlinux
 	@tests/check --soak
 
+# BENCH=--quick for few rounds; tests/bench/all --help has more.
 bench: all
-	@tests/bench/bench
-	@tests/bench/exec
-	@[ "$$(id -u)" -ne 0 ] || tests/bench/jails
-	@! command -v fio >/dev/null || tests/bench/disks
-	@[ "$$(id -u)" -ne 0 ] || [ ! -x /usr/lib/qemu/virtiofsd ] || tests/bench/shares --files 5000
+	@tests/bench/all $(BENCH)
 
 rig: all $(BUILD)/rig/vmlinux
 	@tests/rig/shell
@@ -331,7 +328,7 @@ help:
 		'make check        install what is missing, build, run every test' \
 		'make check-fast   unit tests only' \
 		'make soak         long runs: thousands of starts, kill storms, fuzzing' \
-		'make bench        measure against bare QEMU' \
+		'make bench        measure, beside what one would use instead' \
 		'make rig          a shell in a machine that has a usable /dev/kvm' \
 		'make lint         clang-tidy, cppcheck, formatting' \
 		'make asan         the programs with sanitizers, in build/asan' \

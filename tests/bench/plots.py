@@ -154,3 +154,18 @@ def distribution(path, rows, aim_ms, subtitle):
         anchor="end" if near_end else "start",
     )
     canvas.save(path)
+
+
+def bars(path, rows, title, subtitle):
+    """rows: (label, milliseconds), as bars from zero."""
+    canvas = Canvas(860, 150 + 40 * len(rows), title, subtitle)
+    scale = Scale(0, max(ms for _, ms in rows), 330, 780)
+    bottom = 84 + 40 * len(rows)
+    scale.axis(canvas, 76, bottom)
+    for i, (label, ms) in enumerate(rows):
+        y = 84 + 40 * i
+        canvas.text(318, y + 20, label, anchor="end")
+        canvas.rect(scale(0), y + 3, max(scale(ms) - scale(0), 1), 26,
+                    MAYFLY if label.startswith("mayfly") else BARE)
+        canvas.text(scale(ms) + 6, y + 20, f"{ms:.1f}", fill=MUTED)
+    canvas.save(path)
