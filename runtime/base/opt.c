@@ -32,6 +32,12 @@ static int apply(const struct opt *o, void *ctx, const char *value, struct err *
 	return ret < 0 ? err_wrap(e, ret, "option --%s", o->name) : 0;
 }
 
+/* Does the next argument belong to it? */
+static bool needs_value(const struct opt *o)
+{
+	return o->arg && o->arg[0] != '=';
+}
+
 static int one_long(const struct opt *rows, size_t n, void *ctx, char **argv, int argc, int *i,
 		    struct err *e)
 {
@@ -44,7 +50,7 @@ static int one_long(const struct opt *rows, size_t n, void *ctx, char **argv, in
 	if (!o->arg && eq)
 		return err_set(e, EINVAL, "option --%s takes no value", o->name);
 	const char *value = eq ? eq + 1 : NULL;
-	if (o->arg && !value) {
+	if (needs_value(o) && !value) {
 		if (*i + 1 >= argc)
 			return err_set(e, EINVAL, "option --%s needs a value: %s", o->name, o->arg);
 		value = argv[++*i];
@@ -60,7 +66,7 @@ static int one_short(const struct opt *rows, size_t n, void *ctx, char **argv, i
 		const struct opt *o = find_short(rows, n, *p);
 		if (!o)
 			return err_set(e, EINVAL, "unknown option '-%c'", *p);
-		if (!o->arg) {
+		if (!needs_value(o)) {
 			int ret = apply(o, ctx, NULL, e);
 			if (ret < 0)
 				return ret;
@@ -106,8 +112,10 @@ void opt_help(FILE *out, const struct opt *rows, size_t n)
 		char letter[8] = "    ";
 		if (o->letter)
 			snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-		int w = snprintf(left, sizeof(left), "  %s--%s%s%s", letter, o->name,
-				 o->arg ? " " : "", o->arg ? o->arg : "");
+		bool may = o->arg && !needs_value(o);
+		const char *before = may ? "[" : o->arg ? " " : "";
+		int w = snprintf(left, sizeof(left), "  %s--%s%s%s%s", letter, o->name, before,
+				 o->arg ? o->arg : "", may ? "]" : "");
 		fprintf(out, "%-*s", HELP_COLUMN, left);
 		if (w >= HELP_COLUMN)
 			fprintf(out, "\n%*s", HELP_COLUMN, "");

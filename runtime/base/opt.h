@@ -15,7 +15,8 @@ typedef int opt_set_fn(void *ctx, const char *value, struct err *e);
 struct opt {
 	const char *name; /* without the dashes */
 	char letter;	  /* 0: none */
-	const char *arg;  /* what --help calls the argument, NULL: takes none */
+	const char *arg;  /* what --help calls the argument, NULL: takes none; "=X": may have one,
+			     behind "=" only, and is set with NULL without it */
 	const char *help; /* one sentence, may hold newlines */
 	opt_set_fn *set;
 };

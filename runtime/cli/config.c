@@ -369,10 +369,23 @@ FLAG_SETTER(static, set_no_cwd, no_cwd)
 FLAG_SETTER(static, set_console, console)
 FLAG_SETTER(static, set_tty, tty)
 FLAG_SETTER(static, set_aslr, aslr)
-FLAG_SETTER(, config_set_timings, timings)
 FLAG_SETTER(, config_set_trace_exits, trace_exits)
 FLAG_SETTER(, config_set_verbose, verbose)
 FLAG_SETTER(, config_set_help, help)
+
+int config_set_timings(void *ctx, const char *v, struct err *e)
+{
+	struct vm_config *c = ctx;
+	if (!v)
+		c->timings = true;
+	else if (strcmp(v, "svg") == 0)
+		c->timings_svg = "mayfly-timings.svg";
+	else if (strncmp(v, "svg:", 4) == 0 && v[4])
+		c->timings_svg = v + 4;
+	else
+		return err_set(e, EINVAL, "'%s' is not svg or svg:FILE", v);
+	return 0;
+}
 
 /* What run does anyway; people type -it. */
 static int set_interactive(void *ctx, const char *v, struct err *e)
@@ -438,7 +451,8 @@ static const struct opt run_options[] = {
 	 config_set_no_jail},
 	{"uid-range", 0, "FIRST:COUNT", "as root: the ids that machines run under",
 	 config_set_uid_range},
-	{"timings", 0, NULL, "say at the end where the time went, on standard error",
+	{"timings", 0, "=svg[:FILE]",
+	 "say at the end where the time went, on standard error, or as a picture",
 	 config_set_timings},
 	{"trace-exits", 0, NULL, "kvm: count at the end why the guest's CPUs came back",
 	 config_set_trace_exits},

@@ -99,6 +99,7 @@ struct vm_config {
 	bool tty;  /* run: the command has a terminal */
 	bool console;
 	bool timings;
+	const char *timings_svg; /* NULL: no picture */
 	bool trace_exits;
 	bool verbose;
 	bool help;

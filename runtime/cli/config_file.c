@@ -118,7 +118,7 @@ static int set_key(struct vm_config *c, const struct opt *rows, size_t n, const 
 			continue;
 		if (o->set == config_set_config || o->set == config_set_help)
 			return err_set(e, EINVAL, "is for the command line only");
-		if (!o->arg)
+		if (!o->arg || (o->arg[0] == '=' && json_is_boolean(v)))
 			return set_flag(c, o, v, e);
 		return json_is_array(v) ? set_list(c, o, v, e) : set_one(c, o, v, e);
 	}

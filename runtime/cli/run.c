@@ -9,6 +9,7 @@
 #include "cli/client_signals.h"
 #include "cli/host_memory.h"
 #include "cli/keep.h"
+#include "cli/timings_svg.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -204,6 +205,17 @@ static void killed_late(struct run *r, uint64_t now)
 	r->phase_deadline_ns = now + KILLED_NS;
 }
 
+static void no_goodbye(struct run *r)
+{
+	if (nothing_to_save(r))
+		log_info("the guest said no goodbye");
+	else
+		log_warn("the guest did not write everything back to its disks and shares within "
+			 "%llu s",
+			 SAVE_NS / 1000000000);
+	r->phase = RUN_OVER;
+}
+
 static void check_deadlines(struct run *r, uint64_t now)
 {
 	run_out_tick(r, now);
@@ -237,13 +249,7 @@ static void check_deadlines(struct run *r, uint64_t now)
 	if (!r->phase_deadline_ns || now < r->phase_deadline_ns)
 		return;
 	if (r->phase == RUN_GOODBYE) {
-		if (nothing_to_save(r))
-			log_info("the guest said no goodbye");
-		else
-			log_warn("the guest did not write everything back to its disks and shares "
-				 "within %llu s",
-				 SAVE_NS / 1000000000);
-		r->phase = RUN_OVER;
+		no_goodbye(r);
 	} else if (r->phase == RUN_RUNNING && r->results.killed) {
 		killed_late(r, now);
 	} else if (r->phase < RUN_EXITED) {
@@ -403,6 +409,15 @@ static void finish(struct run *r)
 		log_msg(LOG_ERROR, "%s", v->message);
 	if (r->cfg->timings)
 		verdict_timings(v);
+	if (r->svg_fd >= 0) {
+		int ret = timings_svg_write(v, r->cfg->argv, r->svg_fd);
+		if (ret < 0)
+			log_error("can't write the picture '%s': %s", r->cfg->timings_svg,
+				  strerror(-ret));
+		else if (isatty(STDERR_FILENO))
+			fprintf(stderr, "mayfly: where the time went: %s\n", r->cfg->timings_svg);
+		close_fd(&r->svg_fd);
+	}
 	if (r->cfg->trace_exits)
 		verdict_print_exits(v);
 	if (r->cfg->status_fd >= 0) {
@@ -433,9 +448,13 @@ int run_keep(struct vm_config *c, struct keep *k, uint64_t start_ns)
 {
 	static struct run r;
 	struct err e = {0};
+	int svg_fd = -1;
+	/* With the user's umask: the picture is theirs. */
+	int ret = c->timings_svg ? timings_svg_open(c->timings_svg, &svg_fd, &e) : 0;
 	/* The directory of machines is for its owner only, whatever the user's umask. */
 	umask(077);
 	r = (struct run){.cfg = c, .keep = k, .first_death = -1, .verdict.t.start = start_ns};
+	r.svg_fd = svg_fd;
 	r.phase = c->boot ? RUN_CONSOLE : RUN_BOOTING;
 	r.verdict.boot = c->boot;
 	r.machine = MACHINE_NONE;
@@ -449,7 +468,9 @@ int run_keep(struct vm_config *c, struct keep *k, uint64_t start_ns)
 	r.deadline_ns = c->timeout_ns ? start_ns + c->timeout_ns : 0;
 	r.boot_deadline_ns = start_ns + c->boot_timeout_ns;
 	warn_of_jail(c);
-	if (start(&r, &e) < 0)
+	if (ret == 0)
+		ret = start(&r, &e);
+	if (ret < 0)
 		verdict_set(&r.verdict, VERDICT_CONFIG, "%s", e.text);
 	else
 		loop_until_over(&r);

@@ -114,6 +114,7 @@ struct run {
 	struct hostio in, out[2];
 	struct run_limits limits;
 	struct run_out results;
+	int svg_fd; /* --timings=svg; -1: none */
 
 	unsigned interrupts;
 	uint64_t deadline_ns;	    /* --timeout */

@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 
 #define NO_WORDS "no message"
-/* For a machine that hangs to say where. */
-#define WHERE_MS 300
+/* For a machine that hangs to say where; on a busy host its process may have to wait for a CPU. */
+#define WHERE_MS 1000
 /* mayfly-vmm could not start with what it was given. */
 #define VMM_EXIT_SETUP 2
 /* Before its report: one is not asked for before the other has come. */

@@ -183,36 +183,28 @@ int verdict_status(const struct verdict *v)
 	}
 }
 
-struct phase {
-	const char *name;
-	uint64_t from, to;
-};
-
-#define PHASES 7
-
-/* The phase in which a run was cut short lasts until the verdict; those after it are empty. */
-static void phases(const struct verdict *v, struct phase p[PHASES])
+void verdict_phases(const struct verdict *v, struct verdict_phase p[VERDICT_PHASES])
 {
 	const struct verdict_times *t = &v->t;
-	const uint64_t at[PHASES + 1] = {t->start, t->parsed, t->kernel, t->init,
-					 t->ready, t->exec,   t->exit,	 t->end};
-	static const char *const names[PHASES] = {"parse", "engine",  "kernel",	 "init",
-						  "exec",  "command", "teardown"};
+	const uint64_t at[VERDICT_PHASES + 1] = {t->start, t->parsed, t->kernel, t->init,
+						 t->ready, t->exec,   t->exit,	 t->end};
+	static const char *const names[VERDICT_PHASES] = {"parse", "engine",  "kernel",	 "init",
+							  "exec",  "command", "teardown"};
 	uint64_t last = t->start;
-	for (unsigned i = 0; i < PHASES; i++) {
+	for (unsigned i = 0; i < VERDICT_PHASES; i++) {
 		/* Some points come from the guest's clock: none may lie outside the run. */
 		uint64_t to = MIN(at[i + 1] ? at[i + 1] : t->stop, t->end);
-		p[i] = (struct phase){names[i], last, MAX(to, last)};
+		p[i] = (struct verdict_phase){names[i], last, MAX(to, last)};
 		last = p[i].to;
 	}
 }
 
 static json_t *times_json(const struct verdict *v)
 {
-	struct phase p[PHASES];
+	struct verdict_phase p[VERDICT_PHASES];
 	json_t *o = json_object();
-	phases(v, p);
-	for (unsigned i = 0; i < PHASES; i++)
+	verdict_phases(v, p);
+	for (unsigned i = 0; i < VERDICT_PHASES; i++)
 		json_object_set_new(o, p[i].name,
 				    json_real((double)(p[i].to - p[i].from) / NS_PER_MS));
 	json_object_set_new(o, "total", json_real((double)(v->t.end - v->t.start) / NS_PER_MS));
@@ -379,11 +371,11 @@ int verdict_write(const struct verdict *v, int fd)
 
 void verdict_timings(const struct verdict *v)
 {
-	struct phase p[PHASES];
+	struct verdict_phase p[VERDICT_PHASES];
 	char bar[BAR_WIDTH + 1];
-	phases(v, p);
+	verdict_phases(v, p);
 	double total = (double)(v->t.end - v->t.start);
-	for (unsigned i = 0; i < PHASES && total > 0; i++) {
+	for (unsigned i = 0; i < VERDICT_PHASES && total > 0; i++) {
 		int from = (int)((double)(p[i].from - v->t.start) / total * BAR_WIDTH);
 		int to = (int)((double)(p[i].to - v->t.start) / total * BAR_WIDTH);
 		memset(bar, ' ', BAR_WIDTH);

@@ -133,6 +133,20 @@ void verdict_take_exits(struct verdict *v, const Mayfly__VmmReport *r);
 /* verdict_print_exits() - a table of the counts on standard error. */
 void verdict_print_exits(const struct verdict *v);
 
+/* One part of a run's time, on the clock of struct verdict_times. */
+struct verdict_phase {
+	const char *name;
+	uint64_t from, to;
+};
+
+#define VERDICT_PHASES 7
+
+/*
+ * verdict_phases() - the whole run in parts without gaps, none outside of it. That in which it
+ * was cut short lasts until the verdict; those after it are empty.
+ */
+void verdict_phases(const struct verdict *v, struct verdict_phase p[VERDICT_PHASES]);
+
 /* verdict_timings() - a waterfall of the phases on standard error. */
 void verdict_timings(const struct verdict *v);
 

@@ -118,6 +118,24 @@ check_json "of a bad option" 'v["reason"] == "config" and v["status"] == 125 and
 vm --timings -- true
 like "$(err)" "kernel.*ms" "--timings prints its waterfall"
 is "$(grep -cE 'parse|engine|kernel|init|exec|command|teardown' "$T/err")" 7 "with the seven parts"
+mkdir picture && ln -s /nowhere picture/link
+vm --no-cwd --timings=svg:picture/p.svg -- sh -c 'exit 3'
+is "$rc/$(err)" "3/" "--timings=svg:FILE says nothing"
+is "$(/usr/bin/python3 -c '
+import sys, xml.etree.ElementTree as t
+r = t.parse("picture/p.svg").getroot()
+n = "{http://www.w3.org/2000/svg}"
+print(r.tag == n + "svg", len(r.findall(n + "rect")), r.findall(n + "text")[0].text)' 2>&1)" \
+	"True 8 mayfly run -- sh -c exit 3" "its picture is an SVG with a bar for each part"
+is "$(stat -c %a picture/p.svg)" "$(printf %o $((0666 & ~$(umask))))" "it has the mode that the user's umask leaves"
+vm --timings=svg:picture/link -- true
+is "$rc" 125 "a symbolic link in its place: 125"
+like "$(err)" "picture 'picture/link': Too many levels" "and says so"
+vm --timings=svg:no/such -- true
+is "$rc" 125 "a file that can't be made: 125"
+vm --timings=png -- true
+is "$rc" 125 "another kind of picture: 125"
+like "$(err)" "option --timings: 'png' is not svg" "names it"
 vm --verbose -- true
 like "$(err)" "machine [a-z0-9-]+ started" "--verbose says what is done"
 vm --console -- true

@@ -377,6 +377,14 @@ static void test_flags(void **state)
 	assert_int_equal(PARSE("--no-cwd", "--console", "--timings", "-v", "--trace-exits", "cmd"),
 			 0);
 	assert_true(c.no_cwd && c.console && c.timings && c.verbose && c.trace_exits);
+	assert_null(c.timings_svg);
+	assert_int_equal(PARSE("--timings=svg", "cmd"), 0);
+	assert_true(!c.timings && strcmp(c.timings_svg, "mayfly-timings.svg") == 0);
+	assert_int_equal(PARSE("--timings", "--timings=svg:a:b", "cmd"), 0);
+	assert_true(c.timings && strcmp(c.timings_svg, "a:b") == 0);
+	assert_int_equal(PARSE("--timings=", "cmd"), -EINVAL);
+	assert_int_equal(PARSE("--timings=svg:", "cmd"), -EINVAL);
+	assert_int_equal(PARSE("--timings=text", "cmd"), -EINVAL);
 	assert_int_equal(PARSE("--console=yes", "cmd"), -EINVAL);
 }
 

@@ -92,6 +92,12 @@ static void test_types(void **state)
 	assert_true(c.share[0].writable);
 	assert_int_equal(c.n_hide, 1);
 	assert_int_equal(FILE_ONLY("{}"), 0);
+	assert_int_equal(FILE_ONLY("{\"timings\": true}"), 0);
+	assert_true(c.timings && !c.timings_svg);
+	assert_int_equal(FILE_ONLY("{\"timings\": \"svg:x\"}"), 0);
+	assert_true(!c.timings && strcmp(c.timings_svg, "x") == 0);
+	assert_int_equal(FILE_ONLY("{\"timings\": \"x\"}"), -EINVAL);
+	assert_int_equal(FILE_ONLY("{\"timings\": [\"svg\"]}"), -EINVAL);
 }
 
 /* Wherever --config stands; lists come together. */

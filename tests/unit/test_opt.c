@@ -18,7 +18,7 @@
 struct result {
 	const char *name;
 	char size[32];
-	unsigned quiet, verbose;
+	unsigned quiet, verbose, may;
 };
 
 static int set_name(void *ctx, const char *v, struct err *e)
@@ -52,7 +52,17 @@ static int set_verbose(void *ctx, const char *v, struct err *e)
 	return 0;
 }
 
+static int set_may(void *ctx, const char *v, struct err *e)
+{
+	struct result *got = ctx;
+	(void)e;
+	got->may++;
+	snprintf(got->size, 32, "%s", v ? v : "none");
+	return 0;
+}
+
 static const struct opt rows[] = {
+	{"may", 'm', "=X[:Y]", "with or without", set_may},
 	{"name", 'n', "NAME", "a name", set_name},
 	{"size", 's', "SIZE", "a size\nover two lines", set_size},
 	{"quiet", 'q', NULL, "say nothing", set_quiet},
@@ -114,6 +124,24 @@ static void test_where_it_ends(void **state)
 	assert_int_equal(rest, 1);
 }
 
+/* Never takes the next word. */
+static void test_value_that_may_be(void **state)
+{
+	(void)state;
+	assert_int_equal(PARSE("--may", "word"), 0);
+	assert_int_equal(rest, 2);
+	assert_string_equal(r.size, "none");
+	assert_int_equal(PARSE("--may=a=b", "--may"), 0);
+	assert_int_equal(r.may, 2);
+	assert_int_equal(PARSE("--may=a=b"), 0);
+	assert_string_equal(r.size, "a=b");
+	assert_int_equal(PARSE("--may="), 0);
+	assert_string_equal(r.size, "");
+	assert_int_equal(PARSE("-qmq", "word"), 0);
+	assert_string_equal(r.size, "none");
+	assert_int_equal(r.quiet, 2);
+}
+
 static void must_fail(int ret, const char *text)
 {
 	assert_int_equal(ret, -EINVAL);
@@ -152,6 +180,7 @@ static void test_help(void **state)
 		assert_non_null(strstr(text, name));
 	}
 	assert_non_null(strstr(text, "  -n, --name NAME           a name\n"));
+	assert_non_null(strstr(text, "  -m, --may[=X[:Y]]         with or without\n"));
 	assert_non_null(strstr(text, "a size\n                            over two lines\n"));
 	assert_non_null(strstr(text, "ARGUMENT\n                            goes"));
 }
@@ -249,9 +278,13 @@ static void test_duration(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spellings), cmocka_unit_test(test_where_it_ends),
-		cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_help),
-		cmocka_unit_test(test_u64),	  cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_spellings),
+		cmocka_unit_test(test_where_it_ends),
+		cmocka_unit_test(test_value_that_may_be),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_duration),
 	};
 	alarm(30);
