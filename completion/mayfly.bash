@@ -41,8 +41,10 @@ _mayfly_commands() { _mayfly_help "$@" | sed -nE '/^commands:/,/^$/s/^  ([a-z][a
 
 # The options that a help text lists, one line each: "--name -x WHAT", "-" for what there is not.
 # One space before the next word makes that the value; the text behind a flag is further away.
+# "[=WHAT]": the value may be left out.
 _mayfly_options() {
-	_mayfly_help "$@" | sed -nE 's/^  (-.,|   ) --([a-z][a-z-]*)( ([^ ]+))?( .*)?$/--\2 \1 \4/p' |
+	_mayfly_help "$@" | sed -E 's/^(  .{4}--[a-z-]+)\[(=[^ ]+)]( |$)/\1 \2\3/' |
+		sed -nE 's/^  (-.,|   ) --([a-z][a-z-]*)( ([^ ]+))?( .*)?$/--\2 \1 \4/p' |
 		sed -E 's/,//; s/ {4,}/ - /; s/ $/ -/'
 }
 
@@ -84,6 +86,7 @@ _mayfly_value() {
 	--table) fixed='vmm-kvm vmm-tcg vcpu-kvm fsdev-kvm fsdev-tcg blk-kvm blk-tcg blk-io fs qemu' ;;
 	*)
 		case $2 in
+		=*) fixed=${2#=} fixed=${fixed%%[:[]*} ;;
 		*'|'*) fixed=${2//|/ } ;;
 		TIME*) fixed='10s 1m 10m 1h' ;;
 		DIR*) _mayfly_files -d ;;
@@ -149,7 +152,7 @@ _mayfly_rest() {
 		--*=*) ;;
 		-*)
 			what=$(_mayfly_what "${words[i]}")
-			[[ $what ]] || continue
+			[[ $what && $what != =* ]] || continue
 			((++i == cword)) || continue
 			_mayfly_value "${words[i - 1]}" "$what" '' "$cur"
 			return

@@ -208,6 +208,13 @@ static int take_signal(struct session *s, uint32_t number)
 	return 0;
 }
 
+int session_signal(struct session *s, uint32_t number)
+{
+	bool runs = s->state == SESSION_WORDS || s->pid > 0;
+	int ret = take_signal(s, number);
+	return ret == 0 && !runs ? -ESRCH : ret;
+}
+
 static int take_data(struct session *s, const Mayfly__Data *d)
 {
 	if (d->stream != MAYFLY__STREAM__STDIN || s->state == SESSION_WORDS)

@@ -79,6 +79,9 @@ int session_frame(struct session *s, const Mayfly__Frame *f);
  */
 int session_attach(struct session *s, struct session_conn *conn, const Mayfly__WindowSize *size);
 
+/* session_signal() - to its command; 0, -ESRCH if that does not run, -EPROTO. */
+int session_signal(struct session *s, uint32_t number);
+
 /* session_detached() - its connection has ended. */
 void session_detached(struct session *s);
 

@@ -116,6 +116,22 @@ static int take_attach(struct session_conn *c, const Mayfly__ExecAttach *m)
 	return 0;
 }
 
+static int take_signal(struct session_conn *c, const Mayfly__ExecSignal *m)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecSignalled done = MAYFLY__EXEC_SIGNALLED__INIT;
+	struct session *s = sessions_find(c->set, m->session);
+	int ret = s ? session_signal(s, m->number) : -ESRCH;
+	if (ret == -ESRCH)
+		return refuse(c, ESRCH, "there is no such command in the machine any more");
+	if (ret < 0)
+		return ret;
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_SIGNALLED;
+	f.exec_signalled = &done;
+	close_after(c, &f);
+	return 0;
+}
+
 static int take_fetch(struct session_conn *c, const Mayfly__Fetch *m)
 {
 	if (fetch_check(m) < 0)
@@ -150,6 +166,7 @@ static int handle_new(struct session_conn *c, const Mayfly__Frame *f)
 	case MAYFLY__FRAME__BODY_PUT: return take_put(c, f->put);
 	case MAYFLY__FRAME__BODY_EXEC_START: return take_start(c, f->exec_start);
 	case MAYFLY__FRAME__BODY_EXEC_ATTACH: return take_attach(c, f->exec_attach);
+	case MAYFLY__FRAME__BODY_EXEC_SIGNAL: return take_signal(c, f->exec_signal);
 	default: return -EPROTO;
 	}
 }

@@ -74,8 +74,8 @@ static int open_root(void)
 }
 
 /*
- * Linux' own limit lets a fork bomb take all memory, and then nobody in the guest gets anywhere. This
- * many small processes leave some of it.
+ * Linux' own limit lets a fork bomb take all memory, and then nobody in the guest gets anywhere.
+ * This many small processes leave some of it.
  */
 static uint32_t default_pids(void)
 {

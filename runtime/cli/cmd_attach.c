@@ -57,7 +57,7 @@ static int choose(const Mayfly__ExecList *l, const char *machine, uint64_t *numb
 		       n > LISTED ? ", ..." : "");
 }
 
-static int only_one(int sock, const char *machine, uint64_t *number, struct err *e)
+int cmd_attach_only_one(int sock, const char *machine, uint64_t *number, struct err *e)
 {
 	Mayfly__ControlRequest q = MAYFLY__CONTROL_REQUEST__INIT;
 	Mayfly__ExecsAsk a = MAYFLY__EXECS_ASK__INIT;
@@ -84,7 +84,7 @@ static int begin(struct exec_session *s, const struct exec_config *c, int sock, 
 	uint64_t number = c->session;
 	uint64_t start_ns = s->verdict.t.start;
 	int env_fd;
-	int ret = number ? 0 : only_one(sock, c->machine, &number, e);
+	int ret = number ? 0 : cmd_attach_only_one(sock, c->machine, &number, e);
 	if (ret < 0)
 		return ret;
 	AUTO_CLOSE int fd = exec_ask_agent(sock, &a, &reply, &env_fd, e);

@@ -244,7 +244,10 @@ static json_t *execs_of_record(const struct record *r)
 
 int cmd_inspect(int argc, char **argv)
 {
-	static const struct opt rows[] = {MACHINE_ROW_HELP};
+	static const struct opt rows[] = {
+		{"json", 0, NULL, "what it does anyway", machine_set_json},
+		MACHINE_ROW_HELP,
+	};
 	static const struct machine_cmd d = {
 		.usage = "inspect MACHINE",
 		.text = "Prints all that is known of a machine and its newest commands, as JSON.",

@@ -5,7 +5,9 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cli/exec_signal.h"
 #include "cli/machine_cmd.h"
+#include "cli/verdict.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -31,6 +33,16 @@ static int set_force(void *ctx, const char *v, struct err *e)
 static const struct opt stop_rows[] = {
 	{"time", 't', "TIME", "how long commands have to end after SIGTERM (default 10s)",
 	 set_time},
+	MACHINE_ROW_HELP,
+};
+static int set_signal(void *ctx, const char *v, struct err *e)
+{
+	return exec_signal_number(v, &((struct machine_args *)ctx)->signal, e);
+}
+
+static const struct opt kill_rows[] = {
+	{"signal", 's', "SIGNAL", "send this to a command in the machine (TERM, HUP, 15)",
+	 set_signal},
 	MACHINE_ROW_HELP,
 };
 static const struct opt rm_rows[] = {
@@ -108,19 +120,37 @@ int cmd_stop(int argc, char **argv)
 	return status >= 0 ? status : machine_cmd_each(&a, stop_one);
 }
 
+static int kill_command(const struct machine_args *a)
+{
+	struct err e = {0};
+	int ret = 0;
+	if (a->argc > 2)
+		ret = err_set(&e, EINVAL, "'%.40s' is one word too much (see 'mayfly kill --help')",
+			      a->argv[2]);
+	if (ret == 0)
+		ret = exec_signal_send(a->argv[0], a->argc > 1 ? a->argv[1] : NULL, a->signal, &e);
+	if (ret < 0)
+		log_error("%s", e.text);
+	return ret < 0 ? EXIT_MAYFLY : 0;
+}
+
 int cmd_kill(int argc, char **argv)
 {
 	static const struct machine_cmd d = {
-		.usage = "kill MACHINE...",
-		.text = "Ends machines at once.",
-		.rows = help_rows,
-		.n_rows = ARRAY_SIZE(help_rows),
+		.usage = "kill MACHINE... | kill --signal SIGNAL MACHINE [EXEC]",
+		.text = "Ends machines at once. With --signal it sends a signal to a command in a "
+			"machine:\n"
+			"the only one that runs, or the one of this number (see mayfly inspect).",
+		.rows = kill_rows,
+		.n_rows = ARRAY_SIZE(kill_rows),
 		.min = 1,
 		.max = INT_MAX,
 	};
 	struct machine_args a = {.force = true};
 	int status = machine_cmd_parse(&d, &a, argc, argv);
-	return status >= 0 ? status : machine_cmd_each(&a, stop_one);
+	if (status >= 0)
+		return status;
+	return a.signal ? kill_command(&a) : machine_cmd_each(&a, stop_one);
 }
 
 static int simple(const char *machine, Mayfly__ControlRequest *q, struct err *e)

@@ -79,6 +79,8 @@ int cp_conn_wait(struct cp_conn *c, short events)
 		show_progress(c, now);
 		if (c->data && pace_too_slow(&c->pace, now, *c->files, *c->data))
 			return -ETIME;
+		if (c->end_ns && now >= c->end_ns)
+			return -ETIMEDOUT;
 		if (n > 0 || left != c->left)
 			c->moved_ns = now;
 		c->left = left;

@@ -24,6 +24,7 @@ struct cp_conn {
 		*data; /* bytes that count for the pace: no holes; NULL: it is not looked at */
 	struct pace pace;
 	uint64_t stall_ns; /* CP_STALL_NS; tests take less */
+	uint64_t end_ns;   /* when it must be over, however the guest moves; 0: never */
 	uint64_t start_ns, moved_ns, shown_ns;
 	size_t left; /* bytes that waited to be sent when moved_ns was set */
 };

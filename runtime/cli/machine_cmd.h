@@ -19,7 +19,8 @@ struct machine_args {
 	bool force;
 	bool follow;
 	bool console;
-	bool own; /* logs: not a command's */
+	bool own;   /* logs: not a command's */
+	int signal; /* kill: for a command in place of the machine's end; 0: none */
 	uint64_t grace_ns;
 	uint64_t tail; /* lines, UINT64_MAX: all */
 	int argc;      /* the words behind the options */

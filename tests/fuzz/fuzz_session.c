@@ -186,6 +186,7 @@ static void send_number(struct frame_conn *c, const uint8_t *p)
 	Mayfly__WindowSize size = MAYFLY__WINDOW_SIZE__INIT;
 	Mayfly__ExecAttach at = MAYFLY__EXEC_ATTACH__INIT;
 	Mayfly__Signal sig = MAYFLY__SIGNAL__INIT;
+	Mayfly__ExecSignal other = MAYFLY__EXEC_SIGNAL__INIT;
 	size.rows = p[1] * 300u;
 	size.columns = p[2];
 	if (p[0] % 3 == 0) {
@@ -199,9 +200,14 @@ static void send_number(struct frame_conn *c, const uint8_t *p)
 	} else {
 		/* Nothing that leaves a process stopped, or a core. */
 		static const uint8_t numbers[] = {0, 65, 200, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-		sig.number = numbers[p[1] % sizeof(numbers)];
+		sig.number = other.number = numbers[p[1] % sizeof(numbers)];
+		other.session = p[3] % 4;
 		f.body_case = MAYFLY__FRAME__BODY_SIGNAL;
 		f.signal = &sig;
+		if (p[0] & 64) {
+			f.body_case = MAYFLY__FRAME__BODY_EXEC_SIGNAL;
+			f.exec_signal = &other;
+		}
 	}
 	must(frame_send(c, &f) == 0, "number");
 }

@@ -97,6 +97,23 @@ wait "$pid"
 is "$?/$(grep -v tick "$T/first")" "125/mayfly: somebody else attached" "a second client takes it over"
 like "$(out)" "left exec $one of $m running" "which SIGTERM ends without the command"
 
+## Signals by name
+three=$(timeout 20 "$MAYFLY" exec -d "$m" -- sh -c 'trap "exit 7" USR1; echo up; while :; do sleep 0.1; done' </dev/null)
+says_up() { "$MAYFLY" logs "$m" "$three" 2>/dev/null </dev/null | grep -q up; }
+wait_until 20 says_up && pass "a command that waits for a signal" || fail "a command that waits for a signal"
+timeout 20 "$MAYFLY" kill -s USR1 "$m" 2>"$T/err" </dev/null
+is "$?/$(wc -l <"$T/err")" "125/1" "kill --signal needs a number if several run"
+timeout 20 "$MAYFLY" kill --signal sigusr1 "$m" "$three" 2>"$T/err" </dev/null
+is "$?/$(err)" "0/" "a signal by its name"
+timeout 20 "$MAYFLY" wait "$m" "$three" </dev/null
+is "$?" 7 "the command gets it, and nobody else"
+timeout 20 "$MAYFLY" kill -s TERM "$m" "$three" 2>"$T/err" </dev/null
+is "$?/$(err)" "125/mayfly: no exec $three runs in $m" "one that is over gets none"
+for wrong in NOPE 0 65 ''; do
+	timeout 20 "$MAYFLY" kill -s "$wrong" "$m" "$two" 2>"$T/err" </dev/null
+	is "$?/$(wc -l <"$T/err")" "125/1" "'$wrong' is no signal"
+done
+
 ## The machine's end
 timeout -k 5 "$(scaled 40)" "$MAYFLY" exec --status-fd 9 "$m" -- sh -c 'echo up; sleep 300' >"$T/out" 2>"$T/err" 9>"$T/verdict" </dev/null &
 pid=$!

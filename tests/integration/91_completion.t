@@ -52,6 +52,8 @@ offers "mayfly run --engine=k" "kvm"
 offers "mayfly run --memory=5" "512M"
 offers "mayfly run -m 5" "512M"
 offers "mayfly run --jail r" "reduced"
+offers "mayfly run --timings=" "svg"
+offers "mayfly run --timings --engine k" "kvm"
 : >some-file
 offers "mayfly run --kernel some" "some-file"
 offers "mayfly run ls some" "some-file"

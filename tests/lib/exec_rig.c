@@ -48,6 +48,7 @@ static void on_exited(void *arg, const Mayfly__Exit *x)
 	(void)arg;
 	rig.exited++;
 	rig.code = x->code;
+	rig.error_first = rig.errors[0] > 0;
 }
 
 static void on_lost(void *arg, int error)
@@ -217,6 +218,13 @@ Mayfly__Frame *rig_expect(Mayfly__Frame__BodyCase kind)
 void rig_sent(Mayfly__Frame__BodyCase kind)
 {
 	mayfly__frame__free_unpacked(rig_expect(kind), NULL);
+}
+
+void rig_credits(uint32_t bytes)
+{
+	Mayfly__Frame *f = rig_expect(MAYFLY__FRAME__BODY_CREDIT);
+	assert_int_equal(f->credit->bytes, bytes);
+	mayfly__frame__free_unpacked(f, NULL);
 }
 
 void rig_no_frame(void)

@@ -17,6 +17,7 @@ struct exec_rig {
 	char line[32];		/* CONNECT */
 	unsigned started, attached, refused, exited, lost, taken, detached, errors[2];
 	int error, lost_error;
+	bool error_first; /* the output was known to be lost when the exit was */
 	uint32_t pid;
 	int32_t code;
 };
@@ -35,6 +36,7 @@ void rig_begin(bool keep, bool tty);
 Mayfly__Frame *rig_next(void);
 Mayfly__Frame *rig_expect(Mayfly__Frame__BodyCase kind);
 void rig_sent(Mayfly__Frame__BodyCase kind);
+void rig_credits(uint32_t bytes);
 void rig_no_frame(void);
 void rig_skip_words(void);
 void rig_send_body(Mayfly__Frame *f);

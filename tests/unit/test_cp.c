@@ -390,13 +390,43 @@ static void test_too_slow(void **state)
 	close(pair[1]);
 }
 
+/* The same where there is no copy: one end for all of it, though something always moves. */
+static void test_end(void **state)
+{
+	(void)state;
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(30);
+		close(pair[0]);
+		/* A frame of 64 KiB, a byte at a time. */
+		dprintf(pair[1], "OK 1\n%c%c%c%c", 0, 0, 1, 0);
+		while (send(pair[1], "x", 1, MSG_NOSIGNAL) == 1)
+			poll(NULL, 0, 10);
+		_exit(0);
+	}
+	close(pair[1]);
+	assert_int_equal(cp_conn_init(&t.c, pair[0]), 0);
+	t.c.quiet = true;
+	t.c.end_ns = t.c.start_ns + 300000000;
+	Mayfly__Frame *f = NULL;
+	assert_int_equal(cp_conn_next(&t.c, &f, &t.e), -ETIMEDOUT);
+	cp_conn_close(&t.c);
+	/* By itself, when we have gone: with the alarm it would be a signal. */
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_round_trip), T(test_stdout),  T(test_left_out), T(test_guest_fails),
-		T(test_hostile),    T(test_endless), T(test_too_slow),
+		T(test_hostile),    T(test_endless), T(test_too_slow), T(test_end),
 	};
 	alarm(50);
 	signal(SIGPIPE, SIG_IGN);

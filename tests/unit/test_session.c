@@ -270,6 +270,49 @@ static void test_unknown_session(void **state)
 	srig_closed(&h);
 }
 
+static void send_exec_signal(struct srig_host *host, uint64_t session, uint32_t number)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecSignal m = MAYFLY__EXEC_SIGNAL__INIT;
+	m.session = session;
+	m.number = number;
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_SIGNAL;
+	f.exec_signal = &m;
+	srig_connect(host);
+	srig_send(host, &f);
+}
+
+/* Whoever has the session. */
+static void test_signal_of_another(void **state)
+{
+	(void)state;
+	srig_keep(&h, 3, "trap 'exit 9' USR1; echo up; while :; do sleep 0.05; done");
+	srig_until(&h, "up");
+	send_exec_signal(&h2, 3, SIGUSR1);
+	drop(srig_expect(&h2, MAYFLY__FRAME__BODY_EXEC_SIGNALLED));
+	srig_closed(&h2);
+	srig_close(&h2);
+	ends(&h, MAYFLY__EXIT__KIND__CODE, 9, false);
+	srig_close(&h);
+	srig_gone(0);
+	for (uint64_t session = 3; session < 5; session++) {
+		send_exec_signal(&h2, session, SIGTERM);
+		Mayfly__Frame *f = srig_expect(&h2, MAYFLY__FRAME__BODY_FAILED);
+		assert_int_equal(f->failed->code, ESRCH);
+		drop(f);
+		srig_closed(&h2);
+		srig_close(&h2);
+	}
+	srig_keep(&h, 3, "sleep 100");
+	drop(srig_expect(&h, MAYFLY__FRAME__BODY_EXEC_STARTED));
+	for (uint32_t wrong = 0; wrong < 200; wrong += 65) {
+		send_exec_signal(&h2, 3, wrong);
+		srig_closed(&h2);
+		srig_close(&h2);
+	}
+	srig_close(&h);
+}
+
 static void test_timeout(void **state)
 {
 	(void)state;
@@ -435,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_kept_to_its_end),
 		T(test_without_keep),
+		T(test_signal_of_another),
 		T(test_lost_and_attached),
 		T(test_attached_after_the_end),
 		T(test_nobody_comes),
