@@ -54,7 +54,10 @@ static int credit_return(struct exec_client *c, int i)
 {
 	struct hostio *h = &c->out[i];
 	uint32_t bytes = MIN(h->owed, c->uncredited[i]);
-	if (bytes < c->window / 4 && !(bytes > 0 && h->len == 0))
+	/* What is kept for whoever attaches is given up only when it is credited. Else credit may
+	 * wait. */
+	bool at_once = c->window == PROTO_KEEP_WINDOW && h->len == 0;
+	if (bytes == 0 || (bytes < c->window / 4 && !at_once))
 		return 0;
 	int ret = frame_send_credit(&c->conn, i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT,
 				    bytes);
@@ -75,7 +78,7 @@ static void tell_closed(struct exec_client *c, int i)
 		frame_send_closed(&c->conn, i ? MAYFLY__STREAM__STDERR : MAYFLY__STREAM__STDOUT);
 }
 
-static void pump_output(struct exec_client *c, int i)
+static void push_output(struct exec_client *c, int i)
 {
 	struct hostio *h = &c->out[i];
 	hostio_push(h);
@@ -84,6 +87,11 @@ static void pump_output(struct exec_client *c, int i)
 		tell_closed(c, i);
 		CALL(c, output_error, i, h->error);
 	}
+}
+
+static void pump_output(struct exec_client *c, int i)
+{
+	push_output(c, i);
 	if (c->src.fd >= 0 && !c->mute && c->uncredited[i] > 0)
 		credit_return(c, i);
 }
@@ -246,8 +254,9 @@ static int take_data(struct exec_client *c, const Mayfly__Data *d)
 	if (c->hold)
 		return 0;
 	int ret = hostio_add(&c->out[i], d->data.data, d->data.len);
+	/* At once: an Exit that came with it must not be believed before the error is known. */
 	if (ret == 0)
-		hostio_push(&c->out[i]);
+		push_output(c, i);
 	return ret;
 }
 

@@ -52,8 +52,7 @@ static void test_whole(void **state)
 	rig_send_data(MAYFLY__STREAM__STDERR, "err");
 	rig_reads(0, "out");
 	rig_reads(1, "err");
-	rig_sent(MAYFLY__FRAME__BODY_CREDIT);
-	rig_sent(MAYFLY__FRAME__BODY_CREDIT);
+	rig_no_frame();
 	rig_send_exit(3);
 	assert_int_equal(rig.exited, 1);
 	assert_int_equal(rig.code, 3);
@@ -216,6 +215,27 @@ static void test_output_window(void **state)
 	rig_broken();
 }
 
+/* Each credit wakes the guest: they come a quarter of the window at a time. */
+static void test_credit_waits(void **state)
+{
+	(void)state;
+	static uint8_t buf[PROTO_WINDOW / 8];
+	static uint8_t got[sizeof(buf)];
+	rig_begin(false, false);
+	rig_skip_words();
+	rig_send_started();
+	for (int i = 1; i <= 8; i++) {
+		assert_int_equal(
+			frame_send_data(&rig.peer, MAYFLY__STREAM__STDOUT, buf, sizeof(buf)), 0);
+		rig_flush_peer();
+		assert_int_equal(read(rig.out_fd[0], got, sizeof(got)), sizeof(got));
+		if (i % 2)
+			rig_no_frame();
+		else
+			rig_credits(PROTO_WINDOW / 4);
+	}
+}
+
 static void test_closed_output(void **state)
 {
 	(void)state;
@@ -227,14 +247,30 @@ static void test_closed_output(void **state)
 	assert_int_equal(rig.errors[0], 1);
 	assert_int_equal(rig.error, EPIPE);
 	rig_sent(MAYFLY__FRAME__BODY_STREAM_CLOSED);
-	rig_sent(MAYFLY__FRAME__BODY_CREDIT);
 	/* Told once. */
 	rig_send_data(MAYFLY__STREAM__STDOUT, "lost");
 	assert_int_equal(rig.errors[0], 1);
-	rig_sent(MAYFLY__FRAME__BODY_CREDIT);
 	rig_no_frame();
 	rig_send_exit(0);
 	assert_int_equal(rig.exited, 1);
+}
+
+/* Both in one read, as they come from a busy host. */
+static void test_closed_output_and_exit(void **state)
+{
+	(void)state;
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__Exit m = MAYFLY__EXIT__INIT;
+	f.body_case = MAYFLY__FRAME__BODY_EXIT;
+	f.exit = &m;
+	rig_begin(false, false);
+	rig_send_started();
+	close_fd(&rig.out_fd[0]);
+	assert_int_equal(frame_send_data(&rig.peer, MAYFLY__STREAM__STDOUT, "lost", 4), 0);
+	rig_send_body(&f);
+	assert_int_equal(rig.errors[0], 1);
+	assert_int_equal(rig.exited, 1);
+	assert_true(rig.error_first);
 }
 
 static void test_closed_input(void **state)
@@ -536,7 +572,9 @@ int main(void)
 		TEST(test_credit_of_nothing),
 		TEST(test_credit_of_output),
 		TEST(test_output_window),
+		TEST(test_credit_waits),
 		TEST(test_closed_output),
+		TEST(test_closed_output_and_exit),
 		TEST(test_closed_input),
 		TEST(test_exit_twice),
 		TEST(test_data_behind_exit),
