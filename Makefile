@@ -270,7 +270,8 @@ soak: deps
 	@tests/check --soak
 
 # BENCH=--quick for few rounds; tests/bench/all --help has more.
-bench: all
+bench: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(BUILD)/rig/vmlinux
 	@tests/bench/all $(BENCH)
 
 rig: all $(BUILD)/rig/vmlinux
@@ -306,6 +307,8 @@ install: all
 	for m in man/*.8; do install -D -m 644 $$m $(MANDIR)/man8/$${m##*/}; done
 	install -D -m 644 completion/mayfly.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly
 	install -D -m 644 completion/_mayfly $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
+	install -D -m 755 contrib/gitlab-runner/driver $(DESTDIR)$(PREFIX)/share/mayfly/gitlab-runner/driver
+	install -D -m 644 contrib/gitlab-runner/config.toml $(DESTDIR)$(PREFIX)/share/mayfly/gitlab-runner/config.toml
 
 deb: all
 	$(call say,DEB,$(BUILD))
@@ -318,6 +321,7 @@ uninstall:
 		$(patsubst man/%,$(MANDIR)/man8/%,$(wildcard man/*.8))
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mayfly
+	rm -rf $(DESTDIR)$(PREFIX)/share/mayfly
 
 clean:
 	rm -rf $(BUILD)
