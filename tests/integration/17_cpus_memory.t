@@ -2,6 +2,7 @@
 # CPUs and memory as asked for: counts, topology, work on every CPU, CPU time, the smallest machine
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 . "$TEST_DIR/lib/boot.sh"
 guest_programs cpu_work || exit 99
 # Enough for the clock's ticks to show it.

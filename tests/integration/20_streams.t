@@ -2,6 +2,7 @@
 # Standard input, output and error: exact, apart, with back-pressure, with an end
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 run=("$MAYFLY" run --engine "$MAYFLY_ENGINE")
 
 big=$(fewer 200)

@@ -2,6 +2,7 @@
 # Arguments and environment: sizes, odd characters, what is not passed on
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 
 # Bigger argument lists than the usual 2 MiB must get as far as mayfly.
 ulimit -S -s "$(ulimit -H -s)" 2>/dev/null || :

@@ -2,6 +2,7 @@
 # Real programs of the host's file system at work in the guest
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 guest_programs hello hello32 2>/dev/null || guest_programs hello
 
 mkdir repo

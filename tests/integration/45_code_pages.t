@@ -2,6 +2,7 @@
 # Code in pages that the fs device has filled anew is run as it is now, not as it was
 # shellcheck shell=bash disable=SC1091,SC2154
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 guest_programs code_pages
 
 # mov eax, N; ret

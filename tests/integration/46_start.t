@@ -177,7 +177,7 @@ m wait first
 is "$rc/$(out)" 0/ "wait is over at once, with 0"
 m wait --json first
 like "$(out)" '"reason": ?"stopped"' "and has the verdict"
-m inspect first
+m inspect --json first
 is "$rc/$(grep -c '"exec_list"' "$T/out")" 0/1 "inspect"
 m rm first
 is "$rc/$(ls -A "$records")" 0/ "rm leaves nothing"

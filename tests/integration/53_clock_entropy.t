@@ -2,6 +2,7 @@
 # What a guest has from its first moment: the right time, and randomness
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 
 # Each sample is the guest's clock between two readings of the host's: guest - host lies between
 # (sample - second) and (sample - first). All samples together leave one interval, the error bounds;

@@ -3,6 +3,7 @@
 # time, with bounded memory and one clear line
 # shellcheck shell=bash disable=SC1091,SC2154,SC2034,SC2015,SC2016,SC2086
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 "$MAYFLY" start --help >/dev/null 2>&1 </dev/null || skip_all "this mayfly has no 'start'"
 guest_programs bad_agent && "$TEST_DIR/../init/mkcpio.sh" bad_agent bad.cpio || { fail "an init image"; done_testing; }
 

@@ -36,8 +36,10 @@ row = {"job": "dd", "mayfly": "share", "virtiofsd": "auto", "ratio": 0.7, "aim":
 assert [s["aim"] for s in everything.sentences("shares", {"rows": [row, {**row, "aim": None}]}, "tcg")] == [False]
 assert "5.0 ms" in everything.sentences("exec", {"m": [5, 6], "f": [1, 2]}, "tcg")[0]["text"]
 said = everything.plain_words({"engine": "tcg", "machine": {"load_at_start": 2}, "parts": {
+    "pairs": {"state": "ok", "text": "a\nmedian ratio 0.395, b"},
     "x": {"state": "failed", "reason": "why"}, "y": {"state": "skipped", "reason": "so"}}})
-assert said[0] == "x FAILED: why" and said[1] == "y was not measured: so" and said[2].startswith("WARNING"), said
+assert "took 0.40 times" in said[0] and said[0].endswith("aim met"), said
+assert said[1] == "x FAILED: why" and said[2] == "y was not measured: so" and said[3].startswith("WARNING"), said
 with tempfile.TemporaryDirectory() as d:
     plots.bars(pathlib.Path(d, "x.svg"), [("mayfly <&>", 3.0), ("b", 40.0)], "t", "s")
     xml.dom.minidom.parse(f"{d}/x.svg")

@@ -48,6 +48,8 @@ BACKGROUND+=("$pid")
 exec 7>in
 if wait_until 20 grep -q started "$T/out"; then
 	measure "mayfly, the device process and fs together have at most 12 MiB private" 12288
+	fs=$(awk '$1 == "mayfly-fs" { print $2 }' "$T/mem")
+	yes_if "fs of it at most 2 MiB (${fs:-none} KiB)" [ "${fs:-9999}" -le 2048 ]
 	head -c "$(fewer 20)000000" /dev/zero >&7
 	exec 7>&-
 	if wait_until 60 grep -q ready "$T/out"; then

@@ -104,6 +104,8 @@ done_testing() {
 	exit
 }
 skip_all() { echo "1..0 # skip $1"; exit 0; }
+# For scripts in which it makes no difference who the user is.
+not_again() { [ -z "${MAYFLY_REPEATED:-}" ] || skip_all "the same for every user: root's run has seen to it"; }
 
 # scaled TIME: what stands for that time on this host; fewer AMOUNT: likewise, of data
 scaled() { echo $(($1 * MAYFLY_TIME_SCALE)); }

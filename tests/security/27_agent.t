@@ -2,6 +2,7 @@
 # Root of the guest works against the agent that serves him: PID 1 goes on, and keeps its promises
 # shellcheck shell=bash disable=SC1091,SC2154,SC2016
 . "$(dirname "$0")/../lib/common.sh"
+not_again
 machines=()
 at_exit() { [ "${#machines[@]}" -eq 0 ] || timeout -k 5 "$(scaled 60)" "$MAYFLY" rm -f "${machines[@]}" >/dev/null 2>&1; }
 me=agent-$$
