@@ -12,6 +12,7 @@
 #include "accounts.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "changes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +80,7 @@ static const struct {
 };
 
 static int memory_fd = -1;
+static int scratch_fd = -1;
 
 int mounts_memory_fd(void)
 {
@@ -412,6 +414,10 @@ int mounts_build(const Mayfly__Setup *setup, struct err *e)
 		ret = make_writable(setup, e);
 	if (ret < 0)
 		return ret;
+	if (setup->scratch[0])
+		scratch_fd = open("/rw", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	changes_add(memory_fd);
+	changes_add(scratch_fd);
 	AUTO_CLOSE int fs_fd = open("/fs", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_CLOSE int initramfs = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fs_fd < 0 || initramfs < 0 || memory_fd < 0)

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "changes.h"
 #include "pty.h"
 #include "session_conn.h"
 #include "session_start.h"
@@ -454,6 +455,10 @@ void session_reaped(struct session *s, int status, const struct rusage *ru)
 	s->exit.oom = spawn_cgroup_oom_count(s->cgroup_fd) > 0;
 	if (s->exit.oom)
 		oom_name_find(s->id, s->oom_name);
+	s->exit.pids = spawn_cgroup_pids_count(s->cgroup_fd) > 0 ||
+		       spawn_cgroup_pids_count(-1) > s->pids_before;
+	/* A command that succeeded had the room it needed. */
+	s->exit.full = (killed || s->exit.code != 0) && changes_full();
 	s->exit.user_usec =
 		(uint64_t)ru->ru_utime.tv_sec * 1000000 + (uint64_t)ru->ru_utime.tv_usec;
 	s->exit.system_usec =

@@ -51,6 +51,7 @@ struct session {
 	pid_t pid;		/* 0: none, or reaped */
 	pid_t started_pid;
 	int cgroup_fd;
+	uint64_t pids_before; /* spawn_cgroup_pids_count(-1) when it began */
 	uint64_t timeout_ns; /* when it is over, 0: never */
 	bool timed_out;
 	uint64_t ended_ns;  /* the command */

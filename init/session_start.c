@@ -109,6 +109,7 @@ static int make_cgroup(struct session *s, struct err *e)
 	int fd = spawn_cgroup_make(s->id, s->pids_max);
 	s->cgroup_fd = fd >= 0 ? fd : -1;
 	s->req.cgroup_fd = s->cgroup_fd;
+	s->pids_before = spawn_cgroup_pids_count(-1);
 	switch (fd) {
 	case -ENOENT: return 0;
 	case -EEXIST:

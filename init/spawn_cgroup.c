@@ -157,6 +157,13 @@ uint64_t spawn_cgroup_oom_count(int cgroup_fd)
 	return number_at(cgroup_fd, "memory.events", "oom_kill ");
 }
 
+uint64_t spawn_cgroup_pids_count(int cgroup_fd)
+{
+	/* The plain file has what happened below, too; what Linux before 6.11 has not is 0. */
+	return cgroup_fd >= 0 ? number_at(cgroup_fd, "pids.events", "max ")
+			      : number_at(all_fd, "pids.events.local", "max ");
+}
+
 void spawn_cgroup_usage(struct spawn_cgroup_usage *u)
 {
 	u->cpu_usec = number_at(all_fd, "cpu.stat", "usage_usec ");

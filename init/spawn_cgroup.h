@@ -39,6 +39,12 @@ unsigned spawn_cgroup_sweep(bool (*live)(void *arg, uint64_t session), void *arg
 /* spawn_cgroup_oom_count() - processes in it that the kernel has killed for lack of memory. */
 uint64_t spawn_cgroup_oom_count(int cgroup_fd);
 
+/*
+ * spawn_cgroup_pids_count() - how often a process could not be made because of a limit on their
+ * number, this cgroup's or, with -1, the one for all commands.
+ */
+uint64_t spawn_cgroup_pids_count(int cgroup_fd);
+
 /* Of all commands together, those that have ended included. */
 struct spawn_cgroup_usage {
 	uint64_t cpu_usec;

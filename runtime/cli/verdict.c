@@ -100,6 +100,35 @@ static void take_text(char *to, size_t size, const char *text)
 			*c = '?';
 }
 
+/* Behind what is said already. Limits that are met end nothing, so they are no reason. */
+static void add_note(struct verdict *v, const char *note)
+{
+	size_t len = strlen(v->message);
+	snprintf(v->message + len, sizeof(v->message) - len, "%s%s", len ? "; " : "note: ", note);
+}
+
+static void add_limits(struct verdict *v, const Mayfly__Exit *x)
+{
+	v->met_pids = x->pids;
+	v->met_disk = x->full;
+	if (x->pids)
+		add_note(v,
+			 "a process or thread could not be made: the guest had as many as it may "
+			 "(see --pids)");
+	if (x->full)
+		add_note(v, "what takes the guest's changes is full (see --disk-limit, --scratch)");
+}
+
+static json_t *limits_json(const struct verdict *v)
+{
+	json_t *list = json_array();
+	if (v->met_pids)
+		json_array_append_new(list, json_string("pids"));
+	if (v->met_disk)
+		json_array_append_new(list, json_string("disk"));
+	return list;
+}
+
 static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
 {
 	const char *name = v->oom_process;
@@ -144,6 +173,7 @@ void verdict_from_exit(struct verdict *v, const Mayfly__Exit *x, uint64_t memory
 				 name[0] ? "process '" : "a process", name, name[0] ? "'" : "");
 		}
 	}
+	add_limits(v, x);
 	v->user_usec = x->user_usec;
 	v->system_usec = x->system_usec;
 	v->max_rss_kib = x->max_rss_kib;
@@ -331,6 +361,8 @@ char *verdict_text(const struct verdict *v)
 		json_object_set_new(o, "process", json_string(v->process));
 	if (v->oom_process[0])
 		json_object_set_new(o, "oom_process", json_string(v->oom_process));
+	if (v->met_pids || v->met_disk)
+		json_object_set_new(o, "limits_met", limits_json(v));
 	if (v->panic[0] && has_last_words(v))
 		json_object_set_new(o, "panic", json_string(v->panic));
 	if (has_last_words(v))

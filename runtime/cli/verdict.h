@@ -85,10 +85,11 @@ struct verdict {
 	char process[24], thread[24], call[48]; /* of seccomp: who did what; host-oom */
 	bool boot; /* of mayfly boot: how the guest ended is the status */
 	enum verdict_reason reason;
-	int code;	      /* of exit; errno value of not-started */
-	int signal;	      /* of signal, oom, interrupted */
-	char message[1024];   /* for people, empty: none needed */
-	char oom_process[32]; /* that the guest's kernel killed, as it says */
+	int code;		 /* of exit; errno value of not-started */
+	int signal;		 /* of signal, oom, interrupted */
+	char message[1024];	 /* for people, empty: none needed */
+	bool met_pids, met_disk; /* limits of the guest that were met, as it says */
+	char oom_process[32];	 /* that the guest's kernel killed, as it says */
 	char panic[VERDICT_CONSOLE_LINE_MAX];
 	char console[VERDICT_CONSOLE_LINES][VERDICT_CONSOLE_LINE_MAX]; /* the guest's last lines */
 	unsigned n_console;

@@ -88,6 +88,9 @@ ex --ulimit nofile=77 "$me" -- sh -c 'ulimit -n'
 is "$(out)" 77 "limits"
 ex --pids 8 "$me" -- sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done 2>&1; wait' 
 like "$(out)$(err)" 'fork|Resource temporarily' "number of processes"
+like "$(err)" "see --pids" "which a note names"
+ex "$me" -- true
+is "$(err)" "" "but not to the next one"
 
 ## Others go on meanwhile
 ex --detach "$me" -- sh -c 'echo begin; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end; exit 9'

@@ -213,6 +213,7 @@ vm --user 0 --timeout "$(scaled 30)s" -- sh -c 'echo "<0>Kernel panic - not sync
 is "$rc/$(verdict reason)" 125/guest-panic "a panic that guest root makes up is one"
 
 ## Limits that the guest keeps
+limits_met() { sed -nE 's/.*"limits_met":\[([^]]*)\].*/\1/p' "$T/verdict"; }
 vm --pids 20 --memory 256M -- /usr/bin/python3 -c 'import errno, os, signal
 n, why = 0, 0
 while n < 100:
@@ -226,10 +227,18 @@ while n < 100:
     n += 1
 print("few" if n < 20 else n, errno.errorcode.get(why))'
 is "$rc/$(verdict reason)/$(out)" "0/exit/few EAGAIN" "--pids: fork fails with EAGAIN, which is no end"
+is "$(limits_met)" '"pids"' "but is named in the verdict"
+like "$(err)" "could not be made.*see --pids" "and to people"
 vm --memory 256M -- sh -c 'cat /sys/fs/cgroup/mayfly/pids.max'
 like "$(out)" '^4[0-9][0-9]$' "without --pids: one for each 512 KiB, so that a fork bomb leaves memory to the others ($(out))"
 vm --disk-limit 16M --memory 256M -- sh -c 'dd if=/dev/zero of=/tmp/x bs=64k 2>&1 | grep -c "No space"; n=$(stat -c %s /tmp/x); [ $n -le 16777216 ] && [ $n -gt 12000000 ] && echo size; rm /tmp/x; echo y >/tmp/y && echo again'
 is "$rc/$(verdict reason)/$(out | tr '\n' ' ')" "0/exit/1 size again " "--disk-limit: writing fails with ENOSPC, which is no end"
+is "$(limits_met)/$(err)" "/" "nor worth a word where the command made the best of it"
+vm --disk-limit 16M --memory 256M -- sh -c 'exec 2>/dev/null; head -c 20M /dev/zero >/var/tmp/x || exit 3'
+is "$rc/$(verdict reason)/$(limits_met)" '3/exit/"disk"' "where it failed the full disk is named"
+like "$(err)" "is full.*see --disk-limit" "also to people"
+vm --scratch 16M --memory 256M -- sh -c 'head -c 20M /dev/zero >/var/tmp/x'
+is "$rc/$(limits_met)" '1/"disk"' "--scratch, too"
 vm --memory 256M -- sh -c 'tail /dev/zero; exit 8'
 is "$rc/$(verdict reason)/$(verdict oom_process)" 8/exit/tail "a process that the guest killed for lack of memory is named"
 like "$(err)" "killed process 'tail'" "in the message, too"

@@ -259,6 +259,42 @@ static void test_oom_messages(void **state)
 	assert_non_null(strstr(v.message, "512 MiB"));
 }
 
+/* Limits that end nothing are named beside whatever did. */
+static void test_limits_met(void **state)
+{
+	(void)state;
+	struct verdict v = {0};
+	Mayfly__Exit x = exit_of(MAYFLY__EXIT__KIND__CODE, 2, false, "");
+	x.pids = true;
+	verdict_from_exit(&v, &x, MIB512);
+	assert_int_equal(verdict_status(&v), 2);
+	assert_ptr_equal(strstr(v.message, "note: "), v.message);
+	assert_non_null(strstr(v.message, "--pids"));
+	assert_null(strstr(v.message, "--disk-limit"));
+	json_t *o = written(&v);
+	const json_t *met = json_object_get(o, "limits_met");
+	assert_int_equal(json_array_size(met), 1);
+	assert_string_equal(json_string_value(json_array_get(met, 0)), "pids");
+	json_decref(o);
+	v = (struct verdict){0};
+	x = exit_of(MAYFLY__EXIT__KIND__SIGNAL, SIGKILL, true, "");
+	x.pids = x.full = true;
+	verdict_from_exit(&v, &x, MIB512);
+	assert_int_equal(v.reason, VERDICT_OOM);
+	assert_non_null(strstr(v.message, "(see --memory); a process"));
+	assert_non_null(strstr(v.message, "--scratch"));
+	o = written(&v);
+	assert_int_equal(json_array_size(json_object_get(o, "limits_met")), 2);
+	json_decref(o);
+	v = (struct verdict){0};
+	x = exit_of(MAYFLY__EXIT__KIND__SIGNAL, SIGTERM, false, "");
+	verdict_from_exit(&v, &x, MIB512);
+	assert_string_equal(v.message, "");
+	o = written(&v);
+	assert_null(json_object_get(o, "limits_met"));
+	json_decref(o);
+}
+
 static void test_json(void **state)
 {
 	(void)state;
@@ -562,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_oom_process),
 		cmocka_unit_test(test_first_wins),
 		cmocka_unit_test(test_oom_messages),
+		cmocka_unit_test(test_limits_met),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_exits),
 		cmocka_unit_test(test_hostile_exits),
