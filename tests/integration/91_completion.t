@@ -60,6 +60,37 @@ offers "mayfly run ls some" "some-file"
 offers "mayfly run --no-cwd -- ls --some" ""
 offers "mayfly cp some" "some-file"
 
+## The same of zsh
+zsh_offers() {
+	PATH=$(dirname "$MAYFLY"):$PATH timeout -s KILL "$(scaled 60)" \
+		"$TEST_DIR/lib/zsh_offers" "$TEST_DIR/../completion" "$@" >"$T/out" 2>"$T/err"
+}
+lines=("mayfly ") wanted=()
+for c in $commands 'image import' 'image ls' 'image rm' 'image export' 'image inspect' 'image gc'; do
+	[[ $c != image && $c != help && $c != version ]] || continue
+	lines+=("mayfly $c --") wanted+=("$c")
+done
+zsh_offers "${lines[@]}"
+is "$?/$(err)" "0/" "zsh answers"
+missing= all=" $(sed -n 1p "$T/out") "
+for c in $commands; do [[ $all == *" $c "* ]] || missing+=" $c"; done
+is "$missing" "" "every command"
+for i in "${!wanted[@]}"; do
+	missing= all=" $(sed -n "$((i + 2))p" "$T/out") "
+	# shellcheck disable=SC2086 # two words
+	for o in $("$MAYFLY" ${wanted[$i]} --help </dev/null | grep -oE '^ {2}(-., | {4})--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+		[[ $all == *" $o "* || $all == *" $o= "* ]] || missing+=" $o"
+	done
+	is "$missing" "" "every option of ${wanted[$i]}"
+done
+lines=("mayfly run --engine " "mayfly run --engine=k" "mayfly run --timings=" "mayfly run --memory 5"
+	"mayfly run --kernel some" "mayfly image ")
+zsh_offers "${lines[@]}"
+wants=("auto kvm tcg" kvm svg 512M some-file "export gc import inspect ls rm")
+for i in "${!wants[@]}"; do
+	is "$(sed -n "$((i + 1))p" "$T/out")" "${wants[$i]}" "'${lines[$i]}' gives '${wants[$i]}'"
+done
+
 ## Images: bash takes a name apart at its colon
 export XDG_DATA_HOME=$T/data
 mkdir tree && : >tree/f
@@ -73,6 +104,9 @@ offers "mayfly image export bo" "bob bob:latest"
 COMP_WORDBREAKS=$' \t\n"\'><;|&('
 offers "mayfly image rm alice:" "alice:3.1"
 COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
+zsh_offers "mayfly run --image al" "mayfly image export bo"
+is "$(sed -n 1p "$T/out")" "alice:3.1" "zsh: an image's name has its colon"
+is "$(sed -n 2p "$T/out")" "bob:latest" "also as an argument"
 
 ## Machines
 if [[ " $commands " == *$'\n'ps* ]]; then
@@ -81,6 +115,10 @@ if [[ " $commands " == *$'\n'ps* ]]; then
 	offers "mayfly exec on" "one.machine"
 	offers "mayfly stop o" "one.machine"
 	offers "mayfly cp one" "one.machine:"
+	zsh_offers "mayfly stop o" "mayfly cp one" "mayfly cp one.machine:/etc/host"
+	is "$(sed -n 1p "$T/out")" "one.machine" "zsh: the name of a machine"
+	is "$(sed -n 2p "$T/out")" "one.machine" "of cp, too"
+	is "$(sed -n 3p "$T/out")" "" "and no file of the host behind it"
 	"$MAYFLY" kill one.machine >/dev/null 2>&1
 	"$MAYFLY" rm one.machine >/dev/null 2>&1
 fi
