@@ -367,8 +367,9 @@ struct session *session_new(struct evloop *loop, struct session_conn *conn,
 	return NULL;
 }
 
-int session_attach(struct session *s, struct session_conn *conn, const Mayfly__WindowSize *size)
+int session_attach(struct session *s, struct session_conn *conn, const Mayfly__ExecAttach *ask)
 {
+	const Mayfly__WindowSize *size = ask->size;
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__ExecAttached m = MAYFLY__EXEC_ATTACHED__INIT;
 	if (!s->keep || s->state == SESSION_WORDS || s->state == SESSION_OVER)
@@ -379,6 +380,8 @@ int session_attach(struct session *s, struct session_conn *conn, const Mayfly__W
 		session_conn_hear(s->conn);
 	if (s->state == SESSION_OVER)
 		return -ESRCH;
+	if (s->conn && ask->only_lost)
+		return -EBUSY;
 	struct session_conn *former = s->conn;
 	m.pid = (uint32_t)s->started_pid;
 	m.in_closed = s->in.src.fd < 0 || s->in.eof;

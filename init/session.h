@@ -52,7 +52,7 @@ struct session {
 	pid_t started_pid;
 	int cgroup_fd;
 	uint64_t pids_before; /* spawn_cgroup_pids_count(-1) when it began */
-	uint64_t timeout_ns; /* when it is over, 0: never */
+	uint64_t timeout_ns;  /* when it is over, 0: never */
 	bool timed_out;
 	uint64_t ended_ns;  /* the command */
 	uint64_t linger_ns; /* when it is given up that nobody is attached to */
@@ -76,9 +76,10 @@ int session_frame(struct session *s, const Mayfly__Frame *f);
 
 /*
  * session_attach() - from now on it is this connection's, which gets ExecAttached and the rest.
- * The former one is told and closed. Returns 0, -ESRCH if it can't be attached to, or -errno.
+ * The former one is told and closed. Returns 0, -ESRCH if it can't be attached to, -EBUSY if it may
+ * not be, or -errno.
  */
-int session_attach(struct session *s, struct session_conn *conn, const Mayfly__WindowSize *size);
+int session_attach(struct session *s, struct session_conn *conn, const Mayfly__ExecAttach *ask);
 
 /* session_signal() - to its command; 0, -ESRCH if that does not run, -EPROTO. */
 int session_signal(struct session *s, uint32_t number);

@@ -106,9 +106,13 @@ static int take_start(struct session_conn *c, const Mayfly__ExecStart *m)
 static int take_attach(struct session_conn *c, const Mayfly__ExecAttach *m)
 {
 	struct session *s = sessions_find(c->set, m->session);
-	int ret = s ? session_attach(s, c, m->size) : -ESRCH;
+	int ret = s ? session_attach(s, c, m) : -ESRCH;
 	if (ret == -ESRCH)
 		return refuse(c, ESRCH, "there is no such command in the machine any more");
+	if (ret == -EBUSY) {
+		session_conn_taken(c);
+		return 0;
+	}
 	if (ret < 0)
 		return ret;
 	c->session = s;

@@ -277,10 +277,13 @@ static int take_data(struct keep_exec *x, const Mayfly__Data *d)
 static void let_go(struct keep_exec *x, bool taken)
 {
 	disconnect(x);
-	if (taken)
+	if (taken) {
 		x->state = MAYFLY__EXEC_INFO__STATE__RUNNING;
-	else if (x->deadline_ns == 0)
+		/* And left it already, as the agent says; not at once, it may say so for ever. */
+		x->attach_ns = x->lost ? io_now_ns() + AGAIN_NS : 0;
+	} else if (x->deadline_ns == 0) {
 		x->deadline_ns = io_now_ns() + DRAIN_NS;
+	}
 }
 
 /* The agent says that it runs; what is over stays over. */
@@ -438,7 +441,10 @@ static void attach(struct keep_exec *x)
 	x->attach_ns = 0;
 	if (x->src.fd >= 0)
 		return;
+	x->lost = false;
 	m.session = x->number;
+	/* Who has attached meanwhile keeps it. */
+	m.only_lost = true;
 	f.body_case = MAYFLY__FRAME__BODY_EXEC_ATTACH;
 	f.exec_attach = &m;
 	x->own = false;
@@ -508,7 +514,9 @@ void keep_execs_event(struct keep_execs *s, const Mayfly__SessionEvent *ev)
 		break;
 	case MAYFLY__SESSION_EVENT__KIND__LOST:
 		runs(x);
-		if (x->src.fd < 0 && x->attach_ns == 0)
+		if (x->src.fd >= 0)
+			x->lost = true;
+		else if (x->attach_ns == 0)
 			attach(x);
 		break;
 	case MAYFLY__SESSION_EVENT__KIND__ENDED:

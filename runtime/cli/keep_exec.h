@@ -54,6 +54,7 @@ struct keep_exec {
 	bool own;     /* started by the keeper, else attached */
 	bool awaited; /* by the keeper: the agent has not said yet that it runs */
 	bool words_done;
+	bool lost;	    /* by somebody who had taken it from us, which we have not heard yet */
 	uint64_t attach_ns; /* when it is attached to; 0: it need not be */
 	uint32_t owed[2];
 	struct record_log log;

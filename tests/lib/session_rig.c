@@ -132,14 +132,25 @@ void srig_signal(struct srig_host *h, int number)
 	srig_send(h, &f);
 }
 
-void srig_attach(struct srig_host *h, uint64_t session)
+static void attach(struct srig_host *h, uint64_t session, bool only_lost)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
 	Mayfly__ExecAttach m = MAYFLY__EXEC_ATTACH__INIT;
 	m.session = session;
+	m.only_lost = only_lost;
 	f.body_case = MAYFLY__FRAME__BODY_EXEC_ATTACH;
 	f.exec_attach = &m;
 	srig_send(h, &f);
+}
+
+void srig_attach(struct srig_host *h, uint64_t session)
+{
+	attach(h, session, false);
+}
+
+void srig_attach_lost(struct srig_host *h, uint64_t session)
+{
+	attach(h, session, true);
 }
 
 void srig_size(struct srig_host *h, uint32_t rows, uint32_t columns)

@@ -50,6 +50,7 @@ void srig_eof(struct srig_host *h);
 void srig_credit(struct srig_host *h, Mayfly__Stream s, uint32_t bytes);
 void srig_signal(struct srig_host *h, int number);
 void srig_attach(struct srig_host *h, uint64_t session);
+void srig_attach_lost(struct srig_host *h, uint64_t session);
 void srig_size(struct srig_host *h, uint32_t rows, uint32_t columns);
 
 /* srig_start() - ExecStart as it is, then `sh -c script`, and ExecRun. */

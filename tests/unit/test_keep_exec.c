@@ -235,6 +235,8 @@ static void test_lost(void **state)
 	agent_hello();
 	Mayfly__Frame *f = heard(MAYFLY__FRAME__BODY_EXEC_ATTACH);
 	assert_int_equal(f->exec_attach->session, 1);
+	/* Whoever was quicker than the keeper keeps it. */
+	assert_true(f->exec_attach->only_lost);
 	mayfly__frame__free_unpacked(f, NULL);
 	assert_int_equal(frame_send_data(&t.agent, MAYFLY__STREAM__STDOUT, "one\n", 4), 0);
 	assert_int_equal(frame_send_data(&t.agent, MAYFLY__STREAM__STDERR, "two\n", 4), 0);
@@ -271,6 +273,29 @@ static void test_taken_and_back(void **state)
 	assert_int_equal(x->state, MAYFLY__EXEC_INFO__STATE__RUNNING);
 	assert_int_equal(x->src.fd, -1);
 	event(1, LOST, 0);
+	assert_int_equal(t.connected, 2);
+	assert_int_equal(x->state, MAYFLY__EXEC_INFO__STATE__DETACHED);
+}
+
+/* It was taken and lost again before we have heard of the first: nobody would read its output. */
+static void test_taken_and_lost(void **state)
+{
+	Mayfly__Frame f = MAYFLY__FRAME__INIT;
+	Mayfly__ExecTaken taken = MAYFLY__EXEC_TAKEN__INIT;
+	(void)state;
+	struct keep_exec *x = make();
+	event(1, STARTED, 0);
+	event(1, LOST, 0);
+	agent_hello();
+	event(1, LOST, 0);
+	assert_int_equal(t.connected, 1);
+	f.body_case = MAYFLY__FRAME__BODY_EXEC_TAKEN;
+	f.exec_taken = &taken;
+	assert_int_equal(frame_send(&t.agent, &f), 0);
+	agent_say();
+	assert_int_equal(x->src.fd, -1);
+	assert_true(keep_execs_wait(&t.s) <= io_now_ns() + 1000000000ull);
+	keep_execs_tick(&t.s, io_now_ns() + 1000000000ull);
 	assert_int_equal(t.connected, 2);
 	assert_int_equal(x->state, MAYFLY__EXEC_INFO__STATE__DETACHED);
 }
@@ -488,6 +513,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_attached_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_taken_and_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_taken_and_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_started, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),

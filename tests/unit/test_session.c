@@ -188,6 +188,27 @@ static void test_taken(void **state)
 	srig_gone(0);
 }
 
+/* The keeper comes for what nobody has: it must not take it from who was quicker. */
+static void test_only_lost(void **state)
+{
+	(void)state;
+	srig_keep(&h, 3, "echo one; read x; echo two");
+	srig_until(&h, "one");
+	srig_connect(&h2);
+	srig_attach_lost(&h2, 3);
+	drop(srig_expect(&h2, MAYFLY__FRAME__BODY_EXEC_TAKEN));
+	srig_closed(&h2);
+	/* The first one has closed, whether the agent has noticed or not. */
+	srig_close(&h);
+	srig_connect(&h2);
+	srig_attach_lost(&h2, 3);
+	drop(srig_expect(&h2, MAYFLY__FRAME__BODY_EXEC_ATTACHED));
+	srig_eof(&h2);
+	ends(&h2, MAYFLY__EXIT__KIND__CODE, 0, false);
+	srig_close(&h2);
+	srig_gone(0);
+}
+
 /* Every reader takes some, credits less, and is gone. */
 static void test_byte_exact_over_many_readers(void **state)
 {
@@ -483,6 +504,7 @@ int main(void)
 		T(test_attached_after_the_end),
 		T(test_nobody_comes),
 		T(test_taken),
+		T(test_only_lost),
 		T(test_byte_exact_over_many_readers),
 		T(test_window),
 		T(test_unknown_session),
