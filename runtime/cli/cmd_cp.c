@@ -131,14 +131,17 @@ static int take_words(struct cp *c, char *const *words, int n, struct err *e)
 	return 0;
 }
 
-/* Asks the keeper for a connection; returns it, or -errno. *reply is the caller's. */
-static int ask_keeper(const struct cp *c, Mayfly__ControlReply **reply, struct err *e)
+/*
+ * Asks the keeper for a connection; returns it, or -errno. *reply is the caller's, and *keeper,
+ * which tells the keeper by its end that the copy is over.
+ */
+static int ask_keeper(const struct cp *c, int *keeper, Mayfly__ControlReply **reply, struct err *e)
 {
 	Mayfly__ControlRequest q = MAYFLY__CONTROL_REQUEST__INIT;
 	Mayfly__AgentAsk ask = MAYFLY__AGENT_ASK__INIT;
 	int fds[2] = {-1, -1};
 	size_t n = 0;
-	AUTO_CLOSE int sock = control_open(c->machine, e);
+	int sock = *keeper = control_open(c->machine, e);
 	if (sock < 0)
 		return sock;
 	if (c->user)
@@ -189,7 +192,8 @@ static int copy(const struct cp *c, struct err *e)
 	int ret = c->out ? 0 : cp_put_check(c->local, e);
 	if (ret < 0)
 		return ret;
-	int fd = ask_keeper(c, &reply, e);
+	AUTO_CLOSE int keeper = -1;
+	int fd = ask_keeper(c, &keeper, &reply, e);
 	if (fd < 0) {
 		if (reply)
 			mayfly__control_reply__free_unpacked(reply, NULL);

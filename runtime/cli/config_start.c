@@ -14,7 +14,7 @@
 
 /* Of run, for its one command. */
 static const char *const not_ours[] = {
-	"interactive", "tty",	  "out",	 "output-limit", "idle-timeout",
+	"interactive", "tty",	  "out",	 "output-limit",
 	"console",     "timings", "trace-exits", "status-fd",
 };
 
@@ -60,7 +60,17 @@ static const struct opt own_rows[] = {
 	{"name", 0, "NAME", "what the machine is called (default: made up)", set_name},
 	{"rm", 0, NULL, "when the machine has ended, forget it at once", set_remove},
 	{"detach", 'd', NULL, "run in the background, which start always does", set_detach},
+	{"idle-timeout", 0, "TIME", "end the machine if no command or copy has run for so long",
+	 config_set_idle_timeout},
 };
+
+static bool is_own(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(own_rows); i++)
+		if (strcmp(own_rows[i].name, name) == 0)
+			return true;
+	return false;
+}
 
 static bool is_refused(const char *name)
 {
@@ -80,7 +90,7 @@ static size_t make_rows(struct opt rows[ROWS_MAX], bool all)
 		rows[n++] = own_rows[i];
 	for (size_t i = 0; i < n_run && n < ROWS_MAX; i++) {
 		bool refused = is_refused(run[i].name);
-		if (refused && !all)
+		if ((refused && !all) || is_own(run[i].name))
 			continue;
 		rows[n] = run[i];
 		if (refused)
@@ -103,6 +113,11 @@ int config_parse_start(struct vm_config *c, int argc, char **argv, struct err *e
 		return ret;
 	c->argv = argv + rest;
 	c->argc = argc - rest;
+	if (c->idle_timeout_ns && c->argc > 0)
+		return err_set(
+			e, EINVAL,
+			"--idle-timeout is for a machine that waits for commands; one with a "
+			"command of its own ends with that (see --timeout)");
 	return config_check_run(c, e);
 }
 

@@ -323,11 +323,39 @@ static void check_stop(struct keep *k, uint64_t now)
 	run_goodbye(r);
 }
 
+/* A machine that is paused is kept on purpose: its time stands still. */
+static bool is_idle(const struct keep *k)
+{
+	const struct run *r = k->run;
+	return r->cfg->idle_timeout_ns && r->phase == RUN_KEPT &&
+	       k->state == MAYFLY__MACHINE_STATE__READY && k->execs.live == 0 &&
+	       !keep_control_copying(&k->control);
+}
+
+static void check_idle(struct keep *k, uint64_t now)
+{
+	struct run *r = k->run;
+	if (!is_idle(k)) {
+		k->idle_ns = 0;
+		return;
+	}
+	if (k->idle_ns == 0)
+		k->idle_ns = now;
+	if (now - k->idle_ns < r->cfg->idle_timeout_ns)
+		return;
+	keep_set_state(k, MAYFLY__MACHINE_STATE__STOPPING);
+	verdict_set(&r->verdict, VERDICT_IDLE,
+		    "idle: no command ran in the machine for %.6g s (see --idle-timeout)",
+		    (double)r->cfg->idle_timeout_ns / 1e9);
+	run_goodbye(r);
+}
+
 void keep_tick(struct keep *k, uint64_t now)
 {
 	trim_log(k);
 	keep_execs_tick(&k->execs, now);
 	check_stop(k, now);
+	check_idle(k, now);
 	if (k->stats_ns && now >= k->stats_ns) {
 		k->stats_ns = 0;
 		keep_answer_stats(k, NULL);
@@ -343,6 +371,8 @@ uint64_t keep_wait(const struct keep *k)
 {
 	const uint64_t at[] = {k->stop_ns, k->stats_ns, k->pause_ns};
 	uint64_t wait = keep_execs_wait(&k->execs);
+	if (is_idle(k))
+		wait = MIN(wait, k->idle_ns ? k->idle_ns + k->run->cfg->idle_timeout_ns : 0);
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
 		if (at[i])
 			wait = MIN(wait, at[i]);

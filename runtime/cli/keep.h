@@ -32,6 +32,7 @@ struct keep {
 	bool pause_late;   /* the answer did not come in time, and still may */
 	char *verdict;	   /* JSON, when it is over */
 	uint64_t stats_ns; /* the same for the guest's numbers */
+	uint64_t idle_ns;  /* since when nothing has run in it; 0: something does */
 	int root_fd;	   /* of --rootfs, for names of users; -1: none */
 };
 

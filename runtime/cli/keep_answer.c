@@ -274,6 +274,7 @@ static int grant_copy(struct keep *k, struct keep_client *c, const char *user, i
 	g.cwd = k->run->workdir;
 	m.body_case = MAYFLY__CONTROL_REPLY__BODY_GRANT;
 	m.grant = &g;
+	c->copies = true;
 	keep_client_reply(c, &m, &agent, 1);
 	return 0;
 }
@@ -285,6 +286,7 @@ static void answer_agent(struct keep *k, struct keep_client *c, const Mayfly__Ag
 		keep_client_refuse(c, EBUSY, "machine '%s' is about to end", k->record.name);
 		return;
 	}
+	k->idle_ns = 0;
 	AUTO_CLOSE int agent = machine_connect(&k->run->machine, &e);
 	int ret = agent;
 	if (agent >= 0 && q->exec)

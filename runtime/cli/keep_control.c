@@ -58,6 +58,7 @@ static void drop(struct keep_client *c)
 	evloop_del(c->control->loop, &c->src);
 	close_fd(&c->src.fd);
 	c->asked = MAYFLY__CONTROL_REQUEST__BODY__NOT_SET;
+	c->copies = false;
 }
 
 void keep_client_reply(struct keep_client *c, Mayfly__ControlReply *m, const int *fds, size_t nfds)
@@ -238,6 +239,14 @@ int keep_control_open(struct keep_control *s, int dir_fd, struct err *e)
 	s->listener = (struct evsource){.fd = steal_fd(&fd), .fn = on_listener, .arg = s};
 	int ret = evloop_add(s->loop, &s->listener, EPOLLIN);
 	return ret < 0 ? err_errno(e, -ret, "can't watch the machine's control socket") : 0;
+}
+
+bool keep_control_copying(const struct keep_control *s)
+{
+	for (size_t i = 0; i < KEEP_CONTROL_CLIENTS; i++)
+		if (s->client[i].src.fd >= 0 && s->client[i].copies)
+			return true;
+	return false;
 }
 
 void keep_control_shut(struct keep_control *s)

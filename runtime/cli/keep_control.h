@@ -12,6 +12,7 @@
 #include "proto/control.pb-c.h"
 #include "proto/limits.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Who is attached to a command waits for the machine's end as long: there is room beside all. */
@@ -24,6 +25,7 @@ struct keep_client {
 	struct keep_control *control;
 	Mayfly__ControlRequest__BodyCase asked; /* what is not answered yet; NOT_SET: nothing */
 	uint64_t session;			/* of WAIT; 0: the machine */
+	bool copies; /* it got a connection for a copy, and stays as long as that takes */
 };
 
 struct keep_control_ops {
@@ -71,6 +73,9 @@ void keep_client_refuse(struct keep_client *c, int code, const char *fmt, ...)
 
 /* keep_client_done() - the answer is yes. */
 void keep_client_done(struct keep_client *c);
+
+/* keep_control_copying() - somebody is. */
+bool keep_control_copying(const struct keep_control *s);
 
 const char *keep_control_state_name(Mayfly__MachineState state);
 

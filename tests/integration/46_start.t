@@ -272,6 +272,30 @@ is "$rc/$(reason byterm)" 0/stopped/stopped/0 "SIGTERM to the keeper is stop"
 m rm killed paused byterm timed
 m rm -f panicked
 
+## Nothing to do
+start --name idle --idle-timeout "$(scaled 2)s"
+m exec idle -- sh -c "head -c 8000000 /dev/zero >/tmp/f; sleep $(scaled 3)"
+is "$rc" 0 "--idle-timeout: a command may take longer"
+n=$("$MAYFLY" cp idle:/tmp/f - 2>"$T/err" | { sleep "$(scaled 3)"; wc -c; })
+is "$n" 8000000 "so may a copy"
+m exec --detach idle -- sleep "$(scaled 3)"
+m wait idle "$(out)"
+is "$rc" 0 "or a command that was detached"
+m pause idle
+sleep "$(scaled 3)"
+m resume idle
+is "$rc/$(field idle state)" 0/ready "while it is paused its time stands still"
+asked=0
+while [ "$asked" -lt 1000 ] && [ "$(field idle state)" = ready ]; do m ps && asked=$((asked + 1)); done
+m wait idle
+is "$rc/$(reason idle)" 124/stopped/idle/124 "then it ends, however often it is looked at"
+below "$asked" 1000 "soon"
+like "$(field idle verdict.message)" "no command ran in the machine for $(scaled 2) s" "and says why"
+m rm idle
+start --name idle --idle-timeout 2s -- sleep 100
+is "$rc" 125 "one with a command of its own is never idle"
+like "$(err)" "see --timeout" "and is refused"
+
 ## Keepers that are killed
 for how in ready paused; do
 	start --name orphan

@@ -180,6 +180,32 @@ static void test_kill_while_stopping(void **state)
 }
 
 /* As many as can be attached to a command wait; there is room for those who end the machine. */
+/* A copy lasts as long as its client's connection. */
+static void test_copying(void **state)
+{
+	(void)state;
+	int fd = client();
+	int other = client();
+	assert_false(keep_control_copying(&t.s));
+	ask(fd, MAYFLY__CONTROL_REQUEST__BODY_AGENT, CONTROL_VERSION);
+	turn();
+	t.last->copies = true;
+	assert_true(keep_control_copying(&t.s));
+	close(other);
+	turn();
+	assert_true(keep_control_copying(&t.s));
+	close(fd);
+	turn();
+	assert_false(keep_control_copying(&t.s));
+	assert_int_equal(clients(), 0);
+	/* Whoever gets its place copies nothing. */
+	fd = client();
+	turn();
+	assert_int_equal(clients(), 1);
+	assert_false(keep_control_copying(&t.s));
+	close(fd);
+}
+
 static void test_all_attached(void **state)
 {
 	int fd[PROTO_SESSIONS_MAX];
@@ -359,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_states, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kill_while_stopping, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copying, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_attached, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
