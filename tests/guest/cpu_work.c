@@ -3,8 +3,8 @@
 //
 //   cpu_work ROUNDS
 //
-// Prints for each CPU where the work ran and its result, the CPU time of its process and what the
-// kernel counted for that CPU meanwhile, in milliseconds.
+// Prints for each CPU where the work ran and its result, the CPU time of its process, what the
+// kernel counted for that CPU meanwhile and how much of that the host took away, in milliseconds.
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdint.h>
@@ -22,10 +22,12 @@ struct part {
 	int cpu; /* where it ended */
 	uint64_t result;
 	long user_ms;
-	long ticks; /* of the CPU in user mode, before */
+	long ticks, stolen; /* of the CPU, before */
 };
 
-static long cpu_ticks(int cpu)
+/* A tick after the host took away more than a tick's time counts as stolen as a whole: where two
+ * CPUs take turns on one of the host's, all of them may, so that only the sum says "busy". */
+static long cpu_ticks(int cpu, long *stolen)
 {
 	char line[256], name[16];
 	long user = 0, nice = 0;
@@ -33,10 +35,10 @@ static long cpu_ticks(int cpu)
 	FILE *f = fopen("/proc/stat", "r");
 	while (f && fgets(line, sizeof(line), f))
 		if (strncmp(line, name, (size_t)n) == 0)
-			sscanf(line + n, "%ld %ld", &user, &nice);
+			sscanf(line + n, "%ld %ld %*d %*d %*d %*d %*d %ld", &user, &nice, stolen);
 	if (f)
 		fclose(f);
-	return user + nice;
+	return user + nice + *stolen;
 }
 
 static void work(struct part *p, uint64_t rounds)
@@ -64,7 +66,7 @@ int main(int argc, char **argv)
 		return 2;
 	for (int i = 0; i < n; i++) {
 		cpu_set_t set;
-		part[i].ticks = cpu_ticks(i);
+		part[i].ticks = cpu_ticks(i, &part[i].stolen);
 		CPU_ZERO(&set);
 		CPU_SET(i, &set);
 		if (fork() == 0) {
@@ -75,9 +77,11 @@ int main(int argc, char **argv)
 	}
 	while (wait(NULL) > 0)
 		;
-	for (int i = 0; i < n; i++)
-		printf("work=%d %016llx %ld %ld\n", part[i].cpu, (unsigned long long)part[i].result,
-		       part[i].user_ms,
-		       (cpu_ticks(i) - part[i].ticks) * 1000 / sysconf(_SC_CLK_TCK));
+	for (int i = 0; i < n; i++) {
+		long hz = sysconf(_SC_CLK_TCK), stolen = 0, ticks = cpu_ticks(i, &stolen);
+		printf("work=%d %016llx %ld %ld %ld\n", part[i].cpu,
+		       (unsigned long long)part[i].result, part[i].user_ms,
+		       (ticks - part[i].ticks) * 1000 / hz, (stolen - part[i].stolen) * 1000 / hz);
+	}
 	return 0;
 }
