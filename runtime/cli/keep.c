@@ -270,6 +270,12 @@ void keep_stop(struct keep *k, bool kill, uint64_t grace_ns)
 	k->asked_stop = true;
 	if (r->phase >= RUN_EXITED)
 		return;
+	if (!kill && k->state == MAYFLY__MACHINE_STATE__STOPPING) {
+		/* Who is in a hurry is not kept waiting by who was not. */
+		if (k->stop_ns)
+			k->stop_ns = MIN(k->stop_ns, MAX(io_now_ns() + grace_ns, 1ull));
+		return;
+	}
 	keep_set_state(k, MAYFLY__MACHINE_STATE__STOPPING);
 	if (kill || r->phase != RUN_KEPT) {
 		/* It was about to stop in good order. */

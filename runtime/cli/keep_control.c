@@ -23,7 +23,7 @@
 
 static const unsigned legal[] = {
 	[MAYFLY__CONTROL_REQUEST__BODY_STATUS] = ANY,
-	[MAYFLY__CONTROL_REQUEST__BODY_STOP] = B(BOOTING) | B(READY) | B(PAUSED),
+	[MAYFLY__CONTROL_REQUEST__BODY_STOP] = B(BOOTING) | B(READY) | B(PAUSED) | B(STOPPING),
 	[MAYFLY__CONTROL_REQUEST__BODY_PAUSE] = B(READY),
 	[MAYFLY__CONTROL_REQUEST__BODY_RESUME] = B(PAUSED),
 	[MAYFLY__CONTROL_REQUEST__BODY_WAIT] = ANY,
@@ -107,18 +107,11 @@ static bool within_bounds(const Mayfly__ControlRequest *q)
 	return q->body_case != MAYFLY__CONTROL_REQUEST__BODY_AGENT || q->agent->n_argv <= WORDS_MAX;
 }
 
-/* Whose grace was given first counts; but nothing keeps an end at once away. */
-static bool is_kill(const Mayfly__ControlRequest *q, Mayfly__MachineState state)
-{
-	return q->body_case == MAYFLY__CONTROL_REQUEST__BODY_STOP && q->stop->kill &&
-	       state == MAYFLY__MACHINE_STATE__STOPPING;
-}
-
 static void ask(struct keep_client *c, const Mayfly__ControlRequest *q)
 {
 	struct keep_control *s = c->control;
 	Mayfly__MachineState state = s->ops->state(s->arg);
-	int code = is_kill(q, state) ? 0 : keep_control_legal(q->body_case, state);
+	int code = keep_control_legal(q->body_case, state);
 	if (q->version != CONTROL_VERSION) {
 		keep_client_refuse(c, EPROTO,
 				   "the keeper of machine '%s' speaks version %u, not %u: it was "

@@ -210,18 +210,24 @@ wait_until 20 grep -qs up "$records/deaf/exec-1.log"
 m stop --time 1s deaf
 is "$rc/$(reason deaf)" 0/stopped/stopped/0 "one that does not listen has --time"
 yes_if "and no less ($ms ms)" [ "$ms" -ge 900 ]
-for how in kill "rm -f"; do
+for how in "stop --time 1s" kill "rm -f"; do
 	start --name patient -- sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done'
 	wait_until 20 grep -qs up "$records/patient/exec-1.log"
 	timeout -k 5 "$(scaled 90)" "$MAYFLY" stop --time 10m patient >/dev/null 2>&1 </dev/null &
 	stopper=$!
 	BACKGROUND+=("$stopper")
 	wait_until 10 eval '[ "$(field patient state)" = stopping ]'
-	m stop --time 1s patient
+	if [ "$how" = kill ]; then
+		M_LIMIT=2 m stop --time 20m patient
+		is "$rc/$(field patient state)" 124/stopping "one that gives more time changes nothing"
+	fi
 	M_LIMIT=20 m $how patient
 	is "$rc/$(err)" 0/ "$how of a machine that has ten minutes to stop"
 	soon "$ms" 10000 "at once ($ms ms)"
-	[ "$how" = "rm -f" ] || is "$(reason patient)" stopped/killed/137 "and that is its verdict"
+	case $how in
+	stop*) is "$(reason patient)" stopped/stopped/0 "and that is its verdict" ;;
+	kill) is "$(reason patient)" stopped/killed/137 "and that is its verdict" ;;
+	esac
 	yes_if "who stopped it is told" wait_until 5 gone "$stopper"
 	m rm -f patient
 done
