@@ -72,11 +72,11 @@ for c in $commands 'image import' 'image ls' 'image rm' 'image export' 'image in
 done
 zsh_offers "${lines[@]}"
 is "$?/$(err)" "0/" "zsh answers"
-missing= all=" $(sed -n 1p "$T/out") "
+missing='' all=" $(sed -n 1p "$T/out") "
 for c in $commands; do [[ $all == *" $c "* ]] || missing+=" $c"; done
 is "$missing" "" "every command"
 for i in "${!wanted[@]}"; do
-	missing= all=" $(sed -n "$((i + 2))p" "$T/out") "
+	missing='' all=" $(sed -n "$((i + 2))p" "$T/out") "
 	# shellcheck disable=SC2086 # two words
 	for o in $("$MAYFLY" ${wanted[$i]} --help </dev/null | grep -oE '^ {2}(-., | {4})--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
 		[[ $all == *" $o "* || $all == *" $o= "* ]] || missing+=" $o"
