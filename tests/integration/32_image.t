@@ -274,6 +274,20 @@ hostile layer_out "missing"
 hostile no_wh_target "'\.\.'|whiteout"
 hostile nul_config "JSON|text"
 
+# What would lead out on the host leads to the same name in the tree.
+mkdir there && echo secret >there/secret
+python3 "$make" outside hostile.tar "$PWD/there"
+img import --name outside hostile.tar
+is "$rc$(err)" 0 "absolute names and links out of the tree: imported"
+is "$(find there -type f -printf '%f ')$(cat there/secret)" "secret secret" "nothing is written where they lead on the host"
+"$MAYFLY" image export outside | bsdtar -tf - >list
+for name in absolute through upwards; do
+	is "$(grep -cx "${PWD#/}/there/$name" list)" 1 "but in the image: $name"
+done
+is "$("$MAYFLY" image export outside | bsdtar -tvf - | grep -cE " (old -> $PWD/there/secret|new)$")" 2 "a file and a link of one name: the later counts"
+img rm outside
+rm -rf "$store"
+
 if [ "$MAYFLY_TIME_SCALE" -eq 1 ]; then
 	python3 "$make" many_entries hostile.tar
 	img import hostile.tar

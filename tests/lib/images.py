@@ -368,5 +368,16 @@ def make_nul_config(out):
     lay.index([lay.image(layers, config(layers, Cmd=["a\0b"]))]).to_tar(out)
 
 
+def make_outside(out, there):
+    """Names and links that lead to the directory `there` for whoever looks them up on the host."""
+    write(out, tar([
+        entry(there + "/absolute", b"x"),
+        link("door", there), entry("door/through", b"x"),
+        link("up", "../" * 40 + there[1:]), entry("up/upwards", b"x"),
+        link("new", there + "/new"), entry("new", b"x"),
+        entry("old", b"x"), link("old", there + "/secret"),
+    ]))
+
+
 if __name__ == "__main__":
-    globals()["make_" + sys.argv[1]](sys.argv[2])
+    globals()["make_" + sys.argv[1]](*sys.argv[2:])
