@@ -80,27 +80,57 @@ static int one_short(const struct opt *rows, size_t n, void *ctx, char **argv, i
 	return 0;
 }
 
-int opt_parse(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *rest,
-	      struct err *e)
+/* Options from *i on, until a word, or behind "--": then ended. */
+static int some(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *i,
+		bool *ended, struct err *e)
 {
-	int i = 1;
-	for (; i < argc; i++) {
-		const char *a = argv[i];
+	for (; *i < argc; ++*i) {
+		const char *a = argv[*i];
 		int ret;
 		if (a[0] != '-' || a[1] == '\0')
-			break;
+			return 0;
 		if (strcmp(a, "--") == 0) {
-			i++;
-			break;
+			++*i;
+			*ended = true;
+			return 0;
 		}
 		if (a[1] == '-')
-			ret = one_long(rows, n, ctx, argv, argc, &i, e);
+			ret = one_long(rows, n, ctx, argv, argc, i, e);
 		else
-			ret = one_short(rows, n, ctx, argv, argc, &i, e);
+			ret = one_short(rows, n, ctx, argv, argc, i, e);
 		if (ret < 0)
 			return ret;
 	}
-	*rest = i;
+	return 0;
+}
+
+int opt_parse(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *rest,
+	      struct err *e)
+{
+	bool ended;
+	int i = 1;
+	int ret = some(rows, n, ctx, argc, argv, &i, &ended, e);
+	if (ret == 0)
+		*rest = i;
+	return ret;
+}
+
+int opt_parse_mixed(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *rest,
+		    struct err *e)
+{
+	bool ended = false;
+	int words = 0;
+	int i = 1;
+	while (i < argc) {
+		int ret = ended ? 0 : some(rows, n, ctx, argc, argv, &i, &ended, e);
+		if (ret < 0)
+			return ret;
+		/* The places of what has been read are free. */
+		if (i < argc)
+			argv[1 + words++] = argv[i++];
+	}
+	memmove(&argv[argc - words], &argv[1], (size_t)words * sizeof(*argv));
+	*rest = argc - words;
 	return 0;
 }
 

@@ -30,6 +30,13 @@ struct opt {
 int opt_parse(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *rest,
 	      struct err *e);
 
+/*
+ * opt_parse_mixed() - the same for commands whose words are never another program's: options may
+ * stand between and behind the words, until "--"; the words are moved to the end of argv, in order.
+ */
+int opt_parse_mixed(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *rest,
+		    struct err *e);
+
 /* opt_help() - the rows, aligned, for --help. */
 void opt_help(FILE *out, const struct opt *rows, size_t n);
 

@@ -226,7 +226,7 @@ int cmd_cp(int argc, char **argv)
 	struct cp c = {.max_bytes = CONFIG_OUT_BYTES};
 	struct err e = {0};
 	int rest = 0;
-	int ret = opt_parse(cp_options, ARRAY_SIZE(cp_options), &c, argc, argv, &rest, &e);
+	int ret = opt_parse_mixed(cp_options, ARRAY_SIZE(cp_options), &c, argc, argv, &rest, &e);
 	if (ret == 0 && c.help) {
 		print_help(stdout);
 		return 0;

@@ -225,8 +225,8 @@ static int check_attach(struct exec_config *c, int argc, char **argv, int rest, 
 int exec_config_parse(struct exec_config *c, int argc, char **argv, struct err *e)
 {
 	int rest = 0;
-	int ret = c->attach ? opt_parse(attach_options, ARRAY_SIZE(attach_options), c, argc, argv,
-					&rest, e)
+	int ret = c->attach ? opt_parse_mixed(attach_options, ARRAY_SIZE(attach_options), c, argc,
+					      argv, &rest, e)
 			    : opt_parse(exec_options, ARRAY_SIZE(exec_options), c, argc, argv,
 					&rest, e);
 	if (ret < 0 || c->help)

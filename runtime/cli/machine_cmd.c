@@ -30,7 +30,7 @@ int machine_cmd_parse(const struct machine_cmd *d, struct machine_args *a, int a
 {
 	struct err e = {0};
 	int rest = 0;
-	int ret = opt_parse(d->rows, d->n_rows, a, argc, argv, &rest, &e);
+	int ret = opt_parse_mixed(d->rows, d->n_rows, a, argc, argv, &rest, &e);
 	a->argc = argc - rest;
 	a->argv = argv + rest;
 	if (ret == 0 && a->help) {

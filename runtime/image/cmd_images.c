@@ -69,7 +69,7 @@ struct command {
 static int begin(const struct command *c, struct flags *f, int argc, char **argv, int *rest)
 {
 	struct err e = {0};
-	int ret = opt_parse(c->options, c->n, f, argc, argv, rest, &e);
+	int ret = opt_parse_mixed(c->options, c->n, f, argc, argv, rest, &e);
 	if (ret == 0 && !f->help && (argc - *rest < c->min || argc - *rest > c->max))
 		ret = err_set(&e, EINVAL, "usage: mayfly image %s", c->usage);
 	if (ret < 0) {

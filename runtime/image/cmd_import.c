@@ -408,7 +408,8 @@ int cmd_import(int argc, char **argv)
 			    .src.fd = -1};
 	struct err e = {0};
 	int rest = 0;
-	int ret = opt_parse(import_options, ARRAY_SIZE(import_options), &im, argc, argv, &rest, &e);
+	int ret = opt_parse_mixed(import_options, ARRAY_SIZE(import_options), &im, argc, argv,
+				  &rest, &e);
 	if (ret == 0 && !im.help && argc - rest != 1)
 		ret = err_set(&e, EINVAL, "one file or directory is wanted, %d are given",
 			      argc - rest);

@@ -207,7 +207,7 @@ m stop term
 is "$rc/$(reason term)/$(grep -c got-TERM "$records/term/exec-1.log")" 0/stopped/exit/33/1 "stop is SIGTERM to it; its end is the machine's"
 start --name deaf -- sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done'
 wait_until 20 grep -qs up "$records/deaf/exec-1.log"
-m stop --time 1s deaf
+m stop deaf --time 1s
 is "$rc/$(reason deaf)" 0/stopped/stopped/0 "one that does not listen has --time"
 yes_if "and no less ($ms ms)" [ "$ms" -ge 900 ]
 for how in "stop --time 1s" kill "rm -f"; do
@@ -236,7 +236,7 @@ m wait flood
 is "$rc/$(tail -n 1 "$records/flood/exec-1.log")" 0/end-of-it "40 MB of output"
 below "$(stat -c %s "$records/flood/exec-1.log")" 17000000 "its log is cut at 16 MiB"
 start --name follow -- sh -c 'for i in 1 2 3 4 5; do echo line $i; sleep 0.3; done; exit 4'
-m logs -f follow 1
+m logs follow -f 1
 is "$rc/$(out | tr '\n' ' ')" "0/line 1 line 2 line 3 line 4 line 5 " "logs -f goes on until its end"
 m logs --tail 2 follow 1
 is "$(out | tr '\n' ' ')" "line 4 line 5 " "logs --tail"

@@ -76,7 +76,10 @@ static int rest;
 
 #define PARSE(...) parse((const char *[]){"prog", __VA_ARGS__, NULL})
 
-static int parse(const char **argv)
+typedef int parse_fn(const struct opt *rows, size_t n, void *ctx, int argc, char **argv, int *rest,
+		     struct err *e);
+
+static int parse_by(parse_fn *by, const char **argv)
 {
 	int argc = 0;
 	memset(&r, 0, sizeof(r));
@@ -84,7 +87,12 @@ static int parse(const char **argv)
 	rest = -1;
 	while (argv[argc])
 		argc++;
-	return opt_parse(rows, ARRAY_SIZE(rows), &r, argc, (char **)(uintptr_t)argv, &rest, &e);
+	return by(rows, ARRAY_SIZE(rows), &r, argc, (char **)(uintptr_t)argv, &rest, &e);
+}
+
+static int parse(const char **argv)
+{
+	return parse_by(opt_parse, argv);
 }
 
 static void test_spellings(void **state)
@@ -122,6 +130,40 @@ static void test_where_it_ends(void **state)
 	const char *none[] = {"prog", NULL};
 	assert_int_equal(parse(none), 0);
 	assert_int_equal(rest, 1);
+}
+
+static void test_mixed(void **state)
+{
+	(void)state;
+	const char *between[] = {"prog", "one", "-q", "two", "--name", "x", "three", "-s7", NULL};
+	assert_int_equal(parse_by(opt_parse_mixed, between), 0);
+	assert_int_equal(rest, 5);
+	assert_string_equal(between[5], "one");
+	assert_string_equal(between[6], "two");
+	assert_string_equal(between[7], "three");
+	assert_string_equal(r.name, "x");
+	assert_string_equal(r.size, "7");
+	assert_int_equal(r.quiet, 1);
+	/* What is behind "--" is a word whatever it looks like, a second "--" too. */
+	const char *ended[] = {"prog", "one", "-q", "--", "-q", "--", "-", NULL};
+	assert_int_equal(parse_by(opt_parse_mixed, ended), 0);
+	assert_int_equal(rest, 3);
+	assert_string_equal(ended[3], "one");
+	assert_string_equal(ended[4], "-q");
+	assert_string_equal(ended[5], "--");
+	assert_string_equal(ended[6], "-");
+	assert_int_equal(r.quiet, 1);
+	const char *none[] = {"prog", NULL};
+	assert_int_equal(parse_by(opt_parse_mixed, none), 0);
+	assert_int_equal(rest, 1);
+	const char *all[] = {"prog", "a", "-", "b", NULL};
+	assert_int_equal(parse_by(opt_parse_mixed, all), 0);
+	assert_int_equal(rest, 1);
+	assert_string_equal(all[2], "-");
+	const char *wrong[] = {"prog", "a", "--nome", NULL};
+	assert_int_equal(parse_by(opt_parse_mixed, wrong), -EINVAL);
+	const char *short_of[] = {"prog", "a", "--name", NULL};
+	assert_int_equal(parse_by(opt_parse_mixed, short_of), -EINVAL);
 }
 
 /* Never takes the next word. */
@@ -278,13 +320,10 @@ static void test_duration(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spellings),
-		cmocka_unit_test(test_where_it_ends),
-		cmocka_unit_test(test_value_that_may_be),
-		cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_help),
-		cmocka_unit_test(test_u64),
-		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_spellings), cmocka_unit_test(test_where_it_ends),
+		cmocka_unit_test(test_mixed),	  cmocka_unit_test(test_value_that_may_be),
+		cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_help),
+		cmocka_unit_test(test_u64),	  cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_duration),
 	};
 	alarm(30);
