@@ -74,8 +74,8 @@ static int end_machine(const struct record *r, bool kill, uint64_t grace_ns, str
 	int ret = control_ask(sock, &q, &reply, NULL, 0, &n, e);
 	if (reply)
 		mayfly__control_reply__free_unpacked(reply, NULL);
-	/* It ends by itself just now: its record will be complete in a moment. */
-	if (ret < 0 && ret != -ESRCH)
+	/* It ends just now: its record will be complete in a moment. */
+	if (ret < 0 && ret != -ESRCH && ret != -EBUSY)
 		return ret == -ECONNRESET && !record_kept(r) ? 0 : ret;
 	q.body_case = MAYFLY__CONTROL_REQUEST__BODY_WAIT;
 	q.wait = &w;

@@ -154,6 +154,9 @@ static void command_ended(struct keep *k, const struct keep_exec *x)
 		v->user_usec = x->end.user_usec;
 		v->system_usec = x->end.system_usec;
 		v->max_rss_kib = x->end.max_rss_kib;
+		v->met_pids = x->end.met_pids;
+		v->met_disk = x->end.met_disk;
+		memcpy(v->oom_process, x->end.oom_process, sizeof(v->oom_process));
 	}
 	keep_set_state(k, MAYFLY__MACHINE_STATE__STOPPING);
 	run_goodbye(r);
@@ -251,8 +254,12 @@ void keep_paused(struct keep *k, bool paused)
 		return;
 	k->pause_ns = 0;
 	k->pause_late = false;
-	if (k->state == MAYFLY__MACHINE_STATE__STOPPING)
+	if (k->state == MAYFLY__MACHINE_STATE__STOPPING) {
+		/* Its end was asked for while this was under way, and it can't end like that. */
+		if (paused && run_machine_pause(k->run, false) < 0)
+			log_warn("the machine can't go on");
 		return;
+	}
 	keep_set_state(k, paused ? MAYFLY__MACHINE_STATE__PAUSED : MAYFLY__MACHINE_STATE__READY);
 	/* Its clock stood still, or not: nobody knows. */
 	if (!paused && !k->pausing && run_control_clock(k->run) < 0)
@@ -268,7 +275,7 @@ void keep_stop(struct keep *k, bool kill, uint64_t grace_ns)
 	struct run *r = k->run;
 	bool paused = k->state == MAYFLY__MACHINE_STATE__PAUSED;
 	k->asked_stop = true;
-	if (r->phase >= RUN_EXITED)
+	if (r->phase >= (kill ? RUN_DYING : RUN_EXITED))
 		return;
 	if (!kill && k->state == MAYFLY__MACHINE_STATE__STOPPING) {
 		/* Who is in a hurry is not kept waiting by who was not. */
@@ -279,7 +286,8 @@ void keep_stop(struct keep *k, bool kill, uint64_t grace_ns)
 	keep_set_state(k, MAYFLY__MACHINE_STATE__STOPPING);
 	if (kill || r->phase != RUN_KEPT) {
 		/* It was about to stop in good order. */
-		if (kill && r->verdict.reason == VERDICT_STOPPED)
+		if (kill &&
+		    (r->verdict.reason == VERDICT_STOPPED || r->verdict.reason == VERDICT_IDLE))
 			r->verdict.reason = VERDICT_NONE;
 		if (r->verdict.reason == VERDICT_NONE)
 			r->verdict.signal = kill ? SIGKILL : 0;
@@ -334,8 +342,8 @@ static bool is_idle(const struct keep *k)
 {
 	const struct run *r = k->run;
 	return r->cfg->idle_timeout_ns && r->phase == RUN_KEPT &&
-	       k->state == MAYFLY__MACHINE_STATE__READY && k->execs.live == 0 &&
-	       !keep_control_copying(&k->control);
+	       k->state == MAYFLY__MACHINE_STATE__READY && k->execs.live == 0 && k->pause_ns == 0 &&
+	       !k->pause_late && !keep_control_copying(&k->control);
 }
 
 static void check_idle(struct keep *k, uint64_t now)
@@ -375,7 +383,9 @@ void keep_tick(struct keep *k, uint64_t now)
 
 uint64_t keep_wait(const struct keep *k)
 {
-	const uint64_t at[] = {k->stop_ns, k->stats_ns, k->pause_ns};
+	/* In the goodbye it means nothing any more. */
+	uint64_t stop_ns = k->run->phase == RUN_KEPT ? k->stop_ns : 0;
+	const uint64_t at[] = {stop_ns, k->stats_ns, k->pause_ns};
 	uint64_t wait = keep_execs_wait(&k->execs);
 	if (is_idle(k))
 		wait = MIN(wait, k->idle_ns ? k->idle_ns + k->run->cfg->idle_timeout_ns : 0);

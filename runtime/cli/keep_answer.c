@@ -155,24 +155,34 @@ static void answer_wait(struct keep *k, struct keep_client *c, const Mayfly__Wai
 		tell_exec(k, c, x);
 }
 
-static void answer_execs(struct keep *k, struct keep_client *c)
+/* The newest of those that have ended, or have not, as far as there is room. */
+static void list_execs(const struct keep *k, bool ended, Mayfly__ExecList *l)
 {
 	static struct keep_exec_info info[KEEP_EXEC_LIST_MAX];
-	Mayfly__ExecInfo *list[KEEP_EXEC_LIST_MAX];
-	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
-	Mayfly__ExecList l = MAYFLY__EXEC_LIST__INIT;
 	const struct keep_exec *x;
 	TAILQ_FOREACH_REVERSE(x, &k->execs.list, keep_exec_list, link)
 	{
-		if (l.n_exec == KEEP_EXEC_LIST_MAX) {
-			l.more++;
+		if ((x->state == MAYFLY__EXEC_INFO__STATE__ENDED) != ended)
+			continue;
+		if (l->n_exec == KEEP_EXEC_LIST_MAX) {
+			l->more++;
 			continue;
 		}
-		keep_exec_info(x, KEEP_EXEC_LIST_ARGV_MAX, &info[l.n_exec]);
-		list[l.n_exec] = &info[l.n_exec].m;
-		l.n_exec++;
+		keep_exec_info(x, KEEP_EXEC_LIST_ARGV_MAX, &info[l->n_exec]);
+		l->exec[l->n_exec] = &info[l->n_exec].m;
+		l->n_exec++;
 	}
+}
+
+static void answer_execs(struct keep *k, struct keep_client *c)
+{
+	Mayfly__ExecInfo *list[KEEP_EXEC_LIST_MAX];
+	Mayfly__ControlReply m = MAYFLY__CONTROL_REPLY__INIT;
+	Mayfly__ExecList l = MAYFLY__EXEC_LIST__INIT;
 	l.exec = list;
+	/* What runs first: who looks for the only one that does must see whether there are more. */
+	list_execs(k, false, &l);
+	list_execs(k, true, &l);
 	m.body_case = MAYFLY__CONTROL_REPLY__BODY_EXECS;
 	m.execs = &l;
 	keep_client_reply(c, &m, NULL, 0);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NS_PER_MS 1e6
 /* Pixels. */
@@ -157,5 +158,9 @@ int timings_svg_write(const struct verdict *v, char *const *argv, int fd)
 	bool failed = ferror(f) != 0;
 	if (fclose(f) != 0 || failed)
 		return -ENOMEM;
-	return io_write_full(fd, text, len);
+	int ret = io_write_full(fd, text, len);
+	/* A guest that may write there can have made it longer. What has no length is no file. */
+	if (ret == 0 && ftruncate(fd, (off_t)len) < 0 && errno != EINVAL)
+		ret = -errno;
+	return ret;
 }

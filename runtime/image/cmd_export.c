@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/opt.h"
 #include "image/exits.h"
 #include "image/export.h"
 #include "image/image_store.h"
@@ -133,26 +134,47 @@ static int do_export(const char *name, const char *path, struct err *e)
 	return ret;
 }
 
+static int set_help(void *ctx, const char *v, struct err *e)
+{
+	(void)v;
+	(void)e;
+	*(bool *)ctx = true;
+	return 0;
+}
+
+static const struct opt export_options[] = {
+	{"help", 'h', NULL, "show this help", set_help},
+};
+
 static void print_help(void)
 {
-	puts("usage: mayfly image export NAME[:TAG] [FILE|-]\n\n"
-	     "Writes the image's tree as a tar archive, to standard output without FILE.");
+	puts("usage: mayfly image export [options] NAME[:TAG] [FILE|-]\n\n"
+	     "Writes the image's tree as a tar archive, to standard output without FILE.\n\n"
+	     "options:");
+	opt_help(stdout, export_options, ARRAY_SIZE(export_options));
 }
 
 int cmd_export(int argc, char **argv)
 {
 	const struct sigaction sa = {.sa_handler = on_signal};
 	struct err e = {0};
-	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+	bool help = false;
+	int rest = 0;
+	int ret = opt_parse_mixed(export_options, ARRAY_SIZE(export_options), &help, argc, argv,
+				  &rest, &e);
+	int n = argc - rest;
+	if (ret == 0 && !help && (n < 1 || n > 2))
+		ret = err_set(&e, EINVAL, "a name and at most one file are wanted");
+	if (ret < 0) {
+		log_error("%s (see mayfly image export --help)", e.text);
+		return EXIT_USAGE;
+	}
+	if (help) {
 		print_help();
 		return 0;
 	}
-	if (argc < 2 || argc > 3 || argv[1][0] == '-') {
-		log_error(
-			"a name and at most one file are wanted (see mayfly image export --help)");
-		return EXIT_USAGE;
-	}
-	const char *path = argc == 3 && strcmp(argv[2], "-") != 0 ? argv[2] : NULL;
+	const char *name = argv[rest];
+	const char *path = n == 2 && strcmp(argv[rest + 1], "-") != 0 ? argv[rest + 1] : NULL;
 	if (!path && isatty(STDOUT_FILENO)) {
 		log_error("a tar archive is nothing for a terminal: name a file");
 		return EXIT_USAGE;
@@ -160,7 +182,7 @@ int cmd_export(int argc, char **argv)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	int ret = do_export(argv[1], path, &e);
+	ret = do_export(name, path, &e);
 	if (ret < 0 && !stopped)
 		log_error("%s", e.text);
 	return stopped ? 128 + stopped : ret < 0 ? EXIT_FAILED : 0;

@@ -182,6 +182,28 @@ is "$rc/$(grep -c '"exec_list"' "$T/out")" 0/1 "inspect"
 m rm first
 is "$rc/$(ls -A "$records")" 0/ "rm leaves nothing"
 
+
+## Pause and stop at the same moment
+start --name both
+keeper=$(field both keeper)
+# Both have asked when it goes on.
+asks() { find /proc/"$(pgrep -P "$1")"/fd -lname 'socket:*' 2>/dev/null | grep -q .; }
+kill -STOP "$keeper"
+for how in pause stop; do
+	timeout -k 5 "$(scaled 90)" "$MAYFLY" $how both >/dev/null 2>&1 </dev/null &
+	eval "$how=\$!"
+	BACKGROUND+=("$!")
+	wait_until 10 asks "$!"
+done
+t0=$(now_ms)
+kill -CONT "$keeper"
+wait "$pause"
+wait "$stop"
+is "$?/$(reason both)" 0/stopped/stopped/0 "a pause that is under way does not keep a machine from its end"
+ms=$(($(now_ms) - t0))
+soon "$ms" 1000 "nor hold it up ($ms ms)"
+m rm -f both
+
 ## A machine for one command
 start --name cmd -- sh -c 'echo said; echo wrong >&2; exit 7'
 is "$rc" 0 "start with a command"
@@ -240,7 +262,10 @@ m logs follow -f 1
 is "$rc/$(out | tr '\n' ' ')" "0/line 1 line 2 line 3 line 4 line 5 " "logs -f goes on until its end"
 m logs --tail 2 follow 1
 is "$(out | tr '\n' ' ')" "line 4 line 5 " "logs --tail"
-m rm cmd term deaf flood follow
+start --name full --disk-limit 16M -- sh -c 'exec 2>/dev/null; head -c 20M /dev/zero >/var/tmp/x || exit 3'
+m wait --json full
+like "$rc/$(out)" '^3/.*"limits_met": ?\["disk"\]' "a limit that it met is named in its verdict"
+m rm cmd term deaf flood follow full
 is "$rc/$(ls -A "$records")" 0/ "rm of several"
 
 ## Ends that nobody asked for

@@ -137,8 +137,18 @@ ts = [threading.Thread(target=one, args=(i,)) for i in range(n)]
 [t.join() for t in ts]
 print("bad=%s" % bad)
 PY
+first=$(mf exec -d "$me" -- sleep 300 </dev/null)
 timeout -k 5 "$(scaled 200)" /usr/bin/python3 many.py "$MAYFLY" "$me" 64 "$(fewer 4194304)" >"$T/out" 2>"$T/err"
 is "$(val bad)" "[]" "64 at once, each with $(fewer 4194304) bytes through stdin and stdout"
+last=$(mf exec -d "$me" -- sleep 300 </dev/null)
+mf kill -s TERM "$me" >"$T/out" 2>"$T/err" </dev/null
+is "$?" 125 "a signal without a number is refused, however many lie between the two that run"
+like "$(err)" "$last \(sleep\), $first \(sleep\)" "and both are named"
+for x in "$first" "$last"; do
+	mf kill -s TERM "$me" "$x" </dev/null
+	mf wait "$me" "$x" </dev/null
+	is "$?" 143 "exec $x has it"
+done
 
 ## Pause, resume, clock
 mf pause "$me"

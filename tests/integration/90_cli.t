@@ -128,6 +128,9 @@ n = "{http://www.w3.org/2000/svg}"
 print(r.tag == n + "svg", len(r.findall(n + "rect")), r.findall(n + "text")[0].text)' 2>&1)" \
 	"True 8 mayfly run -- sh -c exit 3" "its picture is an SVG with a bar for each part"
 is "$(stat -c %a picture/p.svg)" "$(printf %o $((0666 & ~$(umask))))" "it has the mode that the user's umask leaves"
+vm --no-cwd --share "$PWD/picture:/w:rw" --timings=svg:picture/p.svg -- sh -c 'head -c 1M /dev/zero >>/w/p.svg'
+is "$rc/$(/usr/bin/python3 -c 'import xml.etree.ElementTree as t; print(t.parse("picture/p.svg").getroot().tag[-3:])' 2>&1)" \
+	0/svg "nothing that the guest writes to it stays in it"
 vm --timings=svg:picture/link -- true
 is "$rc" 125 "a symbolic link in its place: 125"
 like "$(err)" "picture 'picture/link': Too many levels" "and says so"
