@@ -35,6 +35,10 @@ assert [everything.sentences("disks", {"rows": rows}, e)[0]["aim"] for e in ("tc
 row = {"job": "dd", "mayfly": "share", "virtiofsd": "auto", "ratio": 0.7, "aim": 0.8}
 assert [s["aim"] for s in everything.sentences("shares", {"rows": [row, {**row, "aim": None}]}, "tcg")] == [False]
 assert "5.0 ms" in everything.sentences("exec", {"m": [5, 6], "f": [1, 2]}, "tcg")[0]["text"]
+cold = turns.load("cold")
+rounds = [{"cold": 30.0, "warm": 10.0, "read": 2048}, {"cold": 50.0, "warm": 10.0, "read": 4096}]
+said = cold.sentences({cold.OURS: rounds, cold.BARE: [{**r, "cold": 10.0} for r in rounds]})[0]["text"]
+assert "took 40 ms, right after that 10 ms" in said and "4.00 times" in said, said
 said = everything.plain_words({"engine": "tcg", "machine": {"load_at_start": 2}, "parts": {
     "pairs": {"state": "ok", "text": "a\nmedian ratio 0.395, b"},
     "x": {"state": "failed", "reason": "why"}, "y": {"state": "skipped", "reason": "so"}}})
