@@ -22,8 +22,13 @@
 void exec_client_init(struct exec_client *c, struct evloop *loop, const struct exec_client_ops *ops,
 		      void *arg, struct hostio *in, struct hostio out[2])
 {
-	*c = (struct exec_client){
-		.loop = loop, .ops = ops, .arg = arg, .in = in, .out = out, .window = PROTO_WINDOW};
+	*c = (struct exec_client){.loop = loop,
+				  .ops = ops,
+				  .arg = arg,
+				  .in = in,
+				  .out = out,
+				  .window = PROTO_WINDOW,
+				  .size = MAYFLY__WINDOW_SIZE__INIT};
 	c->conn.fd = c->src.fd = -1;
 }
 
@@ -142,6 +147,8 @@ static bool pump_piece(struct exec_client *c)
 		return false;
 	}
 	size_t len = (size_t)n;
+	if (c->tty)
+		CALL(c, typed);
 	if (c->keys)
 		len = detach_keys_filter(c->keys, buf, (size_t)n, out);
 	c->in_credit -= (uint32_t)len;
@@ -399,6 +406,8 @@ int exec_client_start(struct exec_client *c, int fd, Mayfly__ExecStart *x, struc
 	f.body_case = MAYFLY__FRAME__BODY_EXEC_START;
 	f.exec_start = x;
 	c->tty = x->tty != NULL;
+	if (x->tty && x->tty->size)
+		c->size = *x->tty->size;
 	c->window = x->keep ? PROTO_KEEP_WINDOW : PROTO_WINDOW;
 	return begin(c, fd, &f, e);
 }
@@ -410,6 +419,8 @@ int exec_client_attach(struct exec_client *c, int fd, uint64_t session, Mayfly__
 	Mayfly__ExecAttach x = MAYFLY__EXEC_ATTACH__INIT;
 	x.session = session;
 	x.size = size;
+	if (size)
+		c->size = *size;
 	f.body_case = MAYFLY__FRAME__BODY_EXEC_ATTACH;
 	f.exec_attach = &x;
 	c->attach = true;
@@ -431,12 +442,14 @@ void exec_client_signal(struct exec_client *c, int number)
 void exec_client_resize(struct exec_client *c, uint16_t rows, uint16_t columns)
 {
 	Mayfly__Frame f = MAYFLY__FRAME__INIT;
-	Mayfly__WindowSize s = MAYFLY__WINDOW_SIZE__INIT;
-	s.rows = rows;
-	s.columns = columns;
+	bool known = c->size.rows == rows && c->size.columns == columns;
+	if (c->src.fd < 0 || !c->tty || known)
+		return;
+	c->size.rows = rows;
+	c->size.columns = columns;
 	f.body_case = MAYFLY__FRAME__BODY_WINDOW_SIZE;
-	f.window_size = &s;
-	if (c->src.fd >= 0 && c->tty && frame_send(&c->conn, &f) < 0)
+	f.window_size = &c->size;
+	if (frame_send(&c->conn, &f) < 0)
 		log_info("the terminal's new size could not be passed on");
 }
 

@@ -35,6 +35,8 @@ struct exec_client_ops {
 	void (*output_error)(void *arg, int which, int error);
 	/* Input that was read could not be passed on. */
 	void (*input_error)(void *arg, int error);
+	/* Something was typed for a command with a terminal and is about to be passed on. */
+	void (*typed)(void *arg);
 	/* The detach keys were typed. */
 	void (*detach)(void *arg);
 	/* After all that one event of the connection has caused. */
@@ -63,6 +65,7 @@ struct exec_client {
 	struct exec_words argv, env;
 	bool attach; /* to a session that is there */
 	bool tty;
+	Mayfly__WindowSize size; /* what the agent knows of it; 0: nothing */
 	bool words_done;
 	bool feeding; /* stdin may be read */
 	bool mute;    /* nothing can be sent any more; what has come is still read */
@@ -111,7 +114,10 @@ bool exec_client_flushed(const struct exec_client *c);
 /* exec_client_signal() - for the command's process group, from the moment of start on. */
 void exec_client_signal(struct exec_client *c, int number);
 
-/* exec_client_resize() - the terminal has another size; nothing without a terminal. */
+/*
+ * exec_client_resize() - the terminal has this size; nothing without a terminal, or if it is what
+ * the agent knows.
+ */
 void exec_client_resize(struct exec_client *c, uint16_t rows, uint16_t columns);
 
 /* exec_client_drop_output() - the command's end is not to wait for readers of its output. */

@@ -144,6 +144,12 @@ static void on_input_error(void *arg, int error)
 	end(arg, VERDICT_CONFIG, "can't pass standard input on: %s", strerror(error));
 }
 
+/* Its signal may come after the key that was typed behind a new size. */
+static void on_typed(void *arg)
+{
+	resize(arg);
+}
+
 static void on_detach(void *arg)
 {
 	struct exec_session *s = arg;
@@ -292,6 +298,7 @@ int exec_session_open(struct exec_session *s, const struct exec_config *c, int k
 		.taken = on_taken,
 		.output_error = on_output_error,
 		.input_error = on_input_error,
+		.typed = on_typed,
 		.detach = on_detach,
 		.step = on_step,
 	};

@@ -70,6 +70,12 @@ static void on_input_error(void *arg, int error)
 	run_end(arg, VERDICT_CONFIG, "can't pass standard input on: %s", strerror(error));
 }
 
+/* Its signal may come after the key that was typed behind a new size. */
+static void on_typed(void *arg)
+{
+	run_command_terminal(arg, SIGWINCH);
+}
+
 static void on_step(void *arg)
 {
 	run_step(arg);
@@ -85,6 +91,7 @@ void run_command_init(struct run *r)
 		.taken = on_taken,
 		.output_error = on_output_error,
 		.input_error = on_input_error,
+		.typed = on_typed,
 		.step = on_step,
 	};
 	exec_client_init(&r->exec, &r->loop, &ops, r, &r->in, r->out);

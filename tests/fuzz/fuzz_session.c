@@ -74,8 +74,12 @@ static void turn(void)
 	int status;
 	pid_t pid;
 	int n = 0;
-	while (evloop_once(&loop, 0) > 0)
+	/* As the agent does it: what a turn has ended is swept before the next, or what its pipes
+	 * still say would be told of for ever. */
+	while (evloop_once(&loop, 0) > 0) {
 		must(n++ < 10000, "the agent does not come to rest");
+		sessions_sweep(&set);
+	}
 	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0)
 		sessions_reaped(&set, pid, status, &ru);
 	sessions_sweep(&set);

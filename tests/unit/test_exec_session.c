@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -34,6 +35,7 @@ static struct {
 	struct frame_conn agent;
 	int keeper;
 	int out; /* what the client prints */
+	int in;	 /* its standard input; -1: none */
 } t;
 
 /* The client, as a process: its streams are 0, 1 and 2. */
@@ -75,7 +77,7 @@ static void begin(void)
 	if (t.pid == 0) {
 		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		alarm(LIMIT_MS / 1000);
-		dup2(null, 0);
+		dup2(t.in >= 0 ? t.in : null, 0);
 		dup2(out[1], 1);
 		dup2(out[1], 2);
 		close(conn[1]);
@@ -100,7 +102,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&t, 0, sizeof(t));
 	exec_config_defaults(&t.c);
-	t.agent.fd = t.keeper = t.out = -1;
+	t.agent.fd = t.keeper = t.out = t.in = -1;
 	return 0;
 }
 
@@ -114,27 +116,35 @@ static int teardown(void **state)
 	close_fd(&t.agent.fd);
 	close_fd(&t.keeper);
 	close_fd(&t.out);
+	close_fd(&t.in);
 	frame_conn_free(&t.agent);
 	return 0;
 }
 
-/* Reads frames until one of this kind; the caller frees it. */
-static Mayfly__Frame *until(Mayfly__Frame__BodyCase kind)
+/* The next frame; the caller frees it. */
+static Mayfly__Frame *next(void)
 {
 	for (;;) {
 		Mayfly__Frame *f = NULL;
 		struct pollfd p = {.fd = t.agent.fd, .events = POLLIN};
 		int ret = frame_next(&t.agent, &f);
 		assert_true(ret >= 0);
-		if (ret == 1 && f->body_case == kind)
+		if (ret == 1)
 			return f;
-		if (ret == 1) {
-			mayfly__frame__free_unpacked(f, NULL);
-			continue;
-		}
 		assert_int_equal(poll(&p, 1, LIMIT_MS), 1);
 		assert_int_equal(frame_fill(&t.agent), 1);
 	}
+}
+
+/* Reads frames until one of this kind; the caller frees it. */
+static Mayfly__Frame *until(Mayfly__Frame__BodyCase kind)
+{
+	Mayfly__Frame *f = next();
+	while (f->body_case != kind) {
+		mayfly__frame__free_unpacked(f, NULL);
+		f = next();
+	}
+	return f;
 }
 
 static void heard(Mayfly__Frame__BodyCase kind)
@@ -399,6 +409,43 @@ static void test_attach_taken(void **state)
 	ends(125, "somebody else attached");
 }
 
+/* It is not the client's controlling terminal: no signal tells of the new size. */
+static void test_size_goes_before_keys(void **state)
+{
+	(void)state;
+	struct winsize size = {.ws_row = 24, .ws_col = 80};
+	AUTO_CLOSE int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+	t.in = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(t.in >= 0);
+	t.c.tty = t.c.interactive = true;
+	begin();
+	Mayfly__Frame *f = until(MAYFLY__FRAME__BODY_EXEC_START);
+	assert_int_equal(f->exec_start->tty->size->rows, 24);
+	mayfly__frame__free_unpacked(f, NULL);
+	/* Typed and taken: the terminal is raw, its size told. */
+	assert_int_equal(write(master, "k", 1), 1);
+	heard(MAYFLY__FRAME__BODY_DATA);
+	size = (struct winsize){.ws_row = 40, .ws_col = 100};
+	assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+	assert_int_equal(write(master, "k", 1), 1);
+	f = next();
+	assert_int_equal(f->body_case, MAYFLY__FRAME__BODY_WINDOW_SIZE);
+	assert_int_equal(f->window_size->rows, 40);
+	assert_int_equal(f->window_size->columns, 100);
+	mayfly__frame__free_unpacked(f, NULL);
+	heard(MAYFLY__FRAME__BODY_DATA);
+	/* Once: the next key has the same size. */
+	assert_int_equal(write(master, "k", 1), 1);
+	f = next();
+	assert_int_equal(f->body_case, MAYFLY__FRAME__BODY_DATA);
+	mayfly__frame__free_unpacked(f, NULL);
+	say_started();
+	say_exit(MAYFLY__EXIT__KIND__CODE, 0);
+	ends(0, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -415,6 +462,7 @@ int main(void)
 		TEST(test_agent_breaks_rules),
 		TEST(test_mute_agent),
 		TEST(test_signals),
+		TEST(test_size_goes_before_keys),
 		TEST(test_attach),
 		TEST(test_attach_leaves),
 		TEST(test_attach_taken),
