@@ -12,6 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
+static json_t *load_exec(const struct record *r, uint64_t number)
+{
+	char file[RECORD_FILE_MAX];
+	snprintf(file, sizeof(file), "exec-%llu.json", (unsigned long long)number);
+	return record_load(r, file);
+}
+
 /* What was found; verdict or exec, the caller's. */
 static int ask(const struct record *r, uint64_t number, json_t **out, struct err *e)
 {
@@ -33,9 +40,14 @@ static int ask(const struct record *r, uint64_t number, json_t **out, struct err
 		return ret;
 	if (number == 0 && reply->body_case == MAYFLY__CONTROL_REPLY__BODY_VERDICT)
 		*out = json_loads(reply->verdict, 0, NULL);
-	else if (number && reply->body_case == MAYFLY__CONTROL_REPLY__BODY_EXEC)
-		*out = json_pack("{s:I, s:s, s:i}", "exec", (json_int_t)reply->exec->session,
-				 "reason", reply->exec->reason, "status", reply->exec->status);
+	else if (number && reply->body_case == MAYFLY__CONTROL_REPLY__BODY_EXEC) {
+		/* The record says more, unless others have taken its place. */
+		*out = load_exec(r, number);
+		if (!*out)
+			*out = json_pack("{s:I, s:s, s:i}", "exec",
+					 (json_int_t)reply->exec->session, "reason",
+					 reply->exec->reason, "status", reply->exec->status);
+	}
 	mayfly__control_reply__free_unpacked(reply, NULL);
 	return *out ? 0 : err_set(e, EPROTO, "the machine's keeper answered something else");
 }
@@ -43,9 +55,7 @@ static int ask(const struct record *r, uint64_t number, json_t **out, struct err
 static int from_record(const struct record *r, uint64_t number, json_t **out, struct err *e)
 {
 	if (number) {
-		char file[RECORD_FILE_MAX];
-		snprintf(file, sizeof(file), "exec-%llu.json", (unsigned long long)number);
-		*out = record_load(r, file);
+		*out = load_exec(r, number);
 		return *out ? 0
 			    : err_set(e, ENOENT, "machine '%s' knows no end of exec %llu", r->name,
 				      (unsigned long long)number);
@@ -83,6 +93,20 @@ static int status_of(const json_t *o)
 	return json_is_integer(status) ? (int)(json_integer_value(status) & 0xff) : EXIT_MAYFLY;
 }
 
+/* As mayfly run and exec would have said it. */
+static void say_why(const struct machine_args *a, uint64_t number, const json_t *o)
+{
+	const char *message = json_string_value(json_object_get(o, "message"));
+	const char *reason = json_string_value(json_object_get(o, "reason"));
+	/* An end in good order needs no words. */
+	if (!message || !message[0] || (reason && strcmp(reason, "stopped") == 0))
+		return;
+	if (number)
+		log_error("%s, exec %llu: %s", a->argv[0], (unsigned long long)number, message);
+	else
+		log_error("%s: %s", a->argv[0], message);
+}
+
 int cmd_wait(int argc, char **argv)
 {
 	static const struct opt rows[] = {
@@ -116,6 +140,7 @@ int cmd_wait(int argc, char **argv)
 		json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 		putchar('\n');
 	}
+	say_why(&a, number, o);
 	status = status_of(o);
 	json_decref(o);
 	return status;

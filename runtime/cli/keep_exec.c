@@ -173,6 +173,8 @@ static void save(const struct keep_exec *x)
 			  verdict_name(x->end.reason), "status", verdict_status(&x->end));
 	if (o && x->end.message[0])
 		json_object_set_new(o, "message", text_json(x->end.message));
+	if (o)
+		verdict_add_limits(&x->end, o);
 	file_name(x, "json", file);
 	int ret = o ? record_save(x->set->record, file, o) : -ENOMEM;
 	if (ret < 0)

@@ -119,14 +119,18 @@ static void add_limits(struct verdict *v, const Mayfly__Exit *x)
 		add_note(v, "what takes the guest's changes is full (see --disk-limit, --scratch)");
 }
 
-static json_t *limits_json(const struct verdict *v)
+void verdict_add_limits(const struct verdict *v, json_t *o)
 {
+	if (v->oom_process[0])
+		json_object_set_new(o, "oom_process", json_string(v->oom_process));
+	if (!v->met_pids && !v->met_disk)
+		return;
 	json_t *list = json_array();
 	if (v->met_pids)
 		json_array_append_new(list, json_string("pids"));
 	if (v->met_disk)
 		json_array_append_new(list, json_string("disk"));
-	return list;
+	json_object_set_new(o, "limits_met", list);
 }
 
 static void from_signal(struct verdict *v, const Mayfly__Exit *x, uint64_t memory_bytes)
@@ -359,10 +363,7 @@ char *verdict_text(const struct verdict *v)
 	}
 	if (v->reason == VERDICT_HOST_OOM)
 		json_object_set_new(o, "process", json_string(v->process));
-	if (v->oom_process[0])
-		json_object_set_new(o, "oom_process", json_string(v->oom_process));
-	if (v->met_pids || v->met_disk)
-		json_object_set_new(o, "limits_met", limits_json(v));
+	verdict_add_limits(v, o);
 	if (v->panic[0] && has_last_words(v))
 		json_object_set_new(o, "panic", json_string(v->panic));
 	if (has_last_words(v))

@@ -6,6 +6,7 @@
 #include "proto/agent.pb-c.h"
 #include "proto/config.pb-c.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -121,6 +122,9 @@ void verdict_take_console(struct verdict *v, const Mayfly__VmmReport *r);
 
 /* verdict_status() - mayfly's exit status, 0 to 255. */
 int verdict_status(const struct verdict *v);
+
+/* verdict_add_limits() - limits of the guest that were met and whom it cost, to a JSON object. */
+void verdict_add_limits(const struct verdict *v, json_t *o);
 
 /* verdict_text() - one JSON object, the caller's to free; NULL: no memory. */
 char *verdict_text(const struct verdict *v);

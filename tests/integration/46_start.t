@@ -265,6 +265,10 @@ is "$(out | tr '\n' ' ')" "line 4 line 5 " "logs --tail"
 start --name full --disk-limit 16M -- sh -c 'exec 2>/dev/null; head -c 20M /dev/zero >/var/tmp/x || exit 3'
 m wait --json full
 like "$rc/$(out)" '^3/.*"limits_met": ?\["disk"\]' "a limit that it met is named in its verdict"
+like "$(err)" '^mayfly: full: .*--disk-limit' "and in a line for people"
+m wait --json full 1
+like "$rc/$(out)" '^3/.*"command": ?\["sh".*"limits_met": ?\["disk"\]' "and in its exec's record"
+like "$(err)" '^mayfly: full, exec 1: .*--disk-limit' "with the same line"
 m rm cmd term deaf flood follow full
 is "$rc/$(ls -A "$records")" 0/ "rm of several"
 
