@@ -2,11 +2,11 @@
 // supervisor.c - starts the processes of one machine, watches them, cleans up behind them
 //
 // Theory of operation: each process is watched by its pidfd, the owner (mayfly) by its socket and
-// pidfd. When one process ends, the others have GRACE_MS to follow; when the vmm or fs ends while
-// QEMU runs, one makes a forbidden system call, or the owner goes or closes its side, all are
-// killed at once. Then the cgroup and the state directory are removed and the owner told. If this
-// process is killed itself, the processes get SIGKILL from the kernel (jail.c) and the owner
-// removes the rest. Once the processes run, this one has no capability in effect but CAP_KILL.
+// pidfd. When one process ends, the others have GRACE_MS to follow; when one is killed or makes a
+// forbidden system call, or the owner goes or closes its side, all are killed at once. Then the
+// cgroup and the state directory are removed and the owner told. If this process is killed itself,
+// the processes get SIGKILL from the kernel (jail.c) and the owner removes the rest. Once the
+// processes run, this one has no capability in effect but CAP_KILL.
 #include "supervisor.h"
 
 #include "base/checked.h"
@@ -63,6 +63,7 @@ struct supervisor {
 	size_t n;
 	size_t alive;
 	bool owner_gone;
+	bool killed;	      /* all that ran were sent SIGKILL */
 	uint64_t deadline_ns; /* when the rest is killed; 0: not yet */
 	struct child child[MAX_PROCESSES];
 };
@@ -134,6 +135,7 @@ static void kill_all(struct supervisor *s)
 		if (s->child[i].pidfd.fd >= 0)
 			syscall(SYS_pidfd_send_signal, s->child[i].pidfd.fd, SIGKILL, NULL, 0);
 	s->deadline_ns = 0;
+	s->killed = true;
 }
 
 static void on_forbidden(void *arg, const struct notify_call *c)
@@ -172,14 +174,16 @@ static void on_child(struct evsource *src, uint32_t events)
 	ev.system_usec = (uint64_t)ru.ru_stime.tv_sec * 1000000 + (uint64_t)ru.ru_stime.tv_usec;
 	ev.host_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
 		      cgroup_oom_kills(&s->cgroup) > 0;
+	ev.told_to = s->killed;
 	tell(s, &ev, NULL, 0);
 	/*
-	 * The engine's end takes the others with it in good order, and they may be seen to end
-	 * first. One that fails leaves a machine that is of no use.
+	 * The end of one takes the others with it, and they may be seen to end first: QEMU fails
+	 * over the closed socket of a vmm that is still on its way out. Who was killed from outside
+	 * can be told from the rest only while nobody was killed from here.
 	 */
-	if (status != 0)
+	if (WIFSIGNALED(status))
 		kill_all(s);
-	else if (s->deadline_ns == 0)
+	else if (s->deadline_ns == 0 && !s->killed)
 		s->deadline_ns = io_now_ns() + GRACE_MS * 1000000ull;
 }
 

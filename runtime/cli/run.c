@@ -453,7 +453,7 @@ int run_keep(struct vm_config *c, struct keep *k, uint64_t start_ns)
 	int ret = c->timings_svg ? timings_svg_open(c->timings_svg, &svg_fd, &e) : 0;
 	/* The directory of machines is for its owner only, whatever the user's umask. */
 	umask(077);
-	r = (struct run){.cfg = c, .keep = k, .first_death = -1, .verdict.t.start = start_ns};
+	r = (struct run){.cfg = c, .keep = k, .verdict.t.start = start_ns};
 	r.svg_fd = svg_fd;
 	r.phase = c->boot ? RUN_CONSOLE : RUN_BOOTING;
 	r.verdict.boot = c->boot;

@@ -13,6 +13,7 @@
 #include "cli/guest_user.h"
 #include "cli/hostio.h"
 #include "cli/machine.h"
+#include "cli/machine_death.h"
 #include "cli/run_image.h"
 #include "cli/term.h"
 #include "cli/verdict.h"
@@ -93,9 +94,7 @@ struct run {
 	struct evsource owner, report, console, signals;
 	struct run_log log[MACHINE_LOGS];
 	bool machine_gone; /* the supervisor said CLEAN, or died */
-	int first_death;   /* enum machine_process of the first to fail, -1: none */
-	int first_status;
-	bool host_oom;			/* of that one */
+	struct machine_death death;
 	Mayfly__VmmReport__End vmm_end; /* how the machine ended, from the report */
 	bool got_report;
 	bool got_panic;

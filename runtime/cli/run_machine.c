@@ -54,12 +54,10 @@ static void on_exited(struct run *r, const Mayfly__JailEvent *ev)
 	log_info("%s ended with status 0x%x, %llu KiB at most, %llu us user, %llu us system",
 		 ev->process, (unsigned)ev->status, (unsigned long long)ev->max_rss_kib,
 		 (unsigned long long)ev->user_usec, (unsigned long long)ev->system_usec);
-	/* When the engine ends the others follow in good order, and may be seen to end first. */
-	if (which >= 0 && r->first_death < 0 && ev->status != 0) {
-		r->first_death = which;
-		r->first_status = ev->status;
-		r->host_oom = ev->host_oom;
-	}
+	struct machine_death one = {
+		.which = (unsigned)which, .status = ev->status, .host_oom = ev->host_oom};
+	if (which >= 0)
+		machine_death_note(&r->death, &one, ev->told_to);
 	if (which == MACHINE_VMM)
 		r->verdict.vmm_end = io_now_ns();
 	if (r->phase < RUN_DYING)
@@ -295,8 +293,8 @@ static bool judge_setup(struct run *r)
 {
 	static const char prefix[] = "mayfly-vmm: ";
 	const char *words = last_words(r, MACHINE_VMM);
-	if (r->first_death != MACHINE_VMM || r->got_report || !WIFEXITED(r->first_status) ||
-	    WEXITSTATUS(r->first_status) != VMM_EXIT_SETUP)
+	if (r->death.which != MACHINE_VMM || r->got_report || !WIFEXITED(r->death.status) ||
+	    WEXITSTATUS(r->death.status) != VMM_EXIT_SETUP)
 		return false;
 	if (strncmp(words, prefix, sizeof(prefix) - 1) == 0)
 		words += sizeof(prefix) - 1;
@@ -310,17 +308,17 @@ static void judge_process(struct run *r)
 		[MACHINE_VMM] = VERDICT_VMM_KILLED,
 		[MACHINE_FS] = VERDICT_FS_KILLED,
 	};
-	unsigned i = (unsigned)r->first_death;
+	unsigned i = r->death.which;
 	const char *name = machine_process_name(i);
-	if (r->host_oom && WIFSIGNALED(r->first_status)) {
+	if (r->death.host_oom && WIFSIGNALED(r->death.status)) {
 		snprintf(r->verdict.process, sizeof(r->verdict.process), "%s", name);
 		verdict_set(&r->verdict, VERDICT_HOST_OOM,
 			    "the host ran out of memory and killed the machine's %s process: less "
 			    "--memory, fewer machines, or a higher limit of mayfly's cgroup",
 			    name);
-	} else if (WIFSIGNALED(r->first_status))
+	} else if (WIFSIGNALED(r->death.status))
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process was killed by SIG%s",
-			    name, sigabbrev_np(WTERMSIG(r->first_status)));
+			    name, sigabbrev_np(WTERMSIG(r->death.status)));
 	else if (!judge_setup(r))
 		verdict_set(&r->verdict, reasons[i], "the machine's %s process ended early: %s",
 			    name, last_words(r, i));
@@ -383,7 +381,7 @@ void run_machine_judge(struct run *r)
 	if (r->vmm_end == MAYFLY__VMM_REPORT__END__ENGINE_ERROR)
 		verdict_set(&r->verdict, VERDICT_ENGINE_FAILED, "the kvm engine can't go on: %s",
 			    r->vmm_detail);
-	else if (r->first_death >= 0 && r->vmm_end != MAYFLY__VMM_REPORT__END__GUEST_HALTED)
+	else if (r->death.seen && r->vmm_end != MAYFLY__VMM_REPORT__END__GUEST_HALTED)
 		judge_process(r);
 	else if (!end_told(r))
 		verdict_set(&r->verdict, VERDICT_VMM_KILLED,

@@ -370,7 +370,9 @@ start --rm --name brief
 m kill brief
 is "$rc/$(ls -A "$records")" 0/ "killed: nothing, too"
 start --rm --name brief
-kill -9 "$(field brief keeper)"
+keeper=$(field brief keeper)
+kill -9 "$keeper"
+wait_until 5 gone "$keeper"
 start --rm --name brief
 is "$rc" 0 "its keeper killed: the name is free at once"
 m rm -f brief

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// test_supervisor.c - the jailer's check of its configuration
+// test_supervisor.c - the jailer's check of its configuration, and how a machine's processes end
 // links: jailer/supervisor.c jailer/jail.c jailer/root.c jailer/userns.c jailer/caps.c jailer/landlock.c jailer/link.c jailer/notify.c jailer/seccomp.c jailer/statedir.c jailer/cgroup.c jailer/cgroup_find.c jailer/idrange.c proto/config_io.c proto/jail_link.c
 #include "supervisor.h"
 
@@ -7,12 +7,20 @@
 #include "proto/config_io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -151,6 +159,139 @@ static void test_descriptors(void **state)
 	refused("'fs'");
 }
 
+/* A machine of two shells, and what its supervisor says of it. */
+static struct {
+	int owner;
+	pid_t pid;
+	struct {
+		char name[8];
+		int status;
+		bool told_to;
+	} end[2];
+	size_t n;
+} m;
+
+static void *shell(const char *script)
+{
+	ProtobufCBinaryData *argv = calloc(3, sizeof(*argv));
+	const char *const word[] = {"sh", "-c", script};
+	assert_non_null(argv);
+	for (size_t i = 0; i < 3; i++)
+		argv[i] = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)word[i],
+						.len = strlen(word[i])};
+	return argv;
+}
+
+static _Noreturn void supervise_here(const char *dir, int owner, int owner_pidfd, const char *qemu,
+				     const char *vmm)
+{
+	const char *const name[] = {"qemu", "vmm"};
+	const char *const script[] = {qemu, vmm};
+	t.cfg.mode = MAYFLY__JAIL_MODE__JAIL_NONE;
+	t.cfg.base_dir_fd = open(dir, O_DIRECTORY | O_CLOEXEC);
+	t.cfg.owner_fd = owner;
+	t.cfg.owner_pidfd = owner_pidfd;
+	t.cfg.n_process = 2;
+	for (size_t i = 0; i < 2; i++) {
+		t.p[i].name = (char *)(uintptr_t)name[i];
+		t.p[i].n_fd = 0;
+		t.p[i].argv = shell(script[i]);
+		t.p[i].n_argv = 3;
+		t.p[i].exec_fd = open("/bin/sh", O_PATH | O_CLOEXEC);
+	}
+	int ret = supervisor_check(&t.cfg, &t.e);
+	if (ret == 0)
+		ret = supervisor_run(&t.cfg, &t.e);
+	if (ret < 0)
+		dprintf(2, "# %s\n", t.e.text);
+	_exit(ret < 0);
+}
+
+static void take_events(void)
+{
+	bool clean = false;
+	while (!clean) {
+		ProtobufCMessage *msg = NULL;
+		int fds[8];
+		size_t nfds = 0;
+		struct pollfd pfd = {.fd = m.owner, .events = POLLIN};
+		assert_int_equal(poll(&pfd, 1, 20000), 1);
+		assert_true(config_recv(m.owner, &mayfly__jail_event__descriptor, &msg, fds, 8,
+					&nfds) > 0);
+		const Mayfly__JailEvent *ev = (const Mayfly__JailEvent *)msg;
+		while (nfds > 0)
+			close(fds[--nfds]);
+		assert_int_not_equal(ev->kind, MAYFLY__JAIL_EVENT__KIND__FAILED);
+		if (ev->kind == MAYFLY__JAIL_EVENT__KIND__EXITED) {
+			assert_in_range(m.n, 0, 1);
+			snprintf(m.end[m.n].name, sizeof(m.end[0].name), "%s", ev->process);
+			m.end[m.n].status = ev->status;
+			m.end[m.n++].told_to = ev->told_to;
+		}
+		clean = ev->kind == MAYFLY__JAIL_EVENT__KIND__CLEAN;
+		protobuf_c_message_free_unpacked(msg, NULL);
+	}
+}
+
+static void run_machine(const char *qemu, const char *vmm)
+{
+	char dir[] = "/tmp/mayfly-test.XXXXXX";
+	int sk[2];
+	int status;
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	assert_true(self >= 0);
+	memset(&m, 0, sizeof(m));
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sk), 0);
+	m.owner = sk[0];
+	m.pid = fork();
+	assert_true(m.pid >= 0);
+	if (m.pid == 0) {
+		close(sk[0]);
+		supervise_here(dir, sk[1], self, qemu, vmm);
+	}
+	close(sk[1]);
+	close(self);
+	take_events();
+	assert_int_equal(waitpid(m.pid, &status, 0), m.pid);
+	assert_int_equal(status, 0);
+	close(m.owner);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(m.n, 2);
+}
+
+static void ended(size_t i, const char *name, int status, bool told_to)
+{
+	assert_string_equal(m.end[i].name, name);
+	assert_int_equal(m.end[i].status, status);
+	assert_int_equal(m.end[i].told_to, told_to);
+}
+
+/* Whoever is on the way out already is not killed once more: it could not be told from that. */
+static void test_killed_is_seen_late(void **state)
+{
+	(void)state;
+	run_machine("exit 1", "sleep 0.1; kill -9 $$");
+	ended(0, "qemu", 1 << 8, false);
+	ended(1, "vmm", SIGKILL, false);
+}
+
+static void test_does_not_follow(void **state)
+{
+	(void)state;
+	run_machine("exit 1", "exec sleep 30");
+	ended(0, "qemu", 1 << 8, false);
+	ended(1, "vmm", SIGKILL, true);
+}
+
+static void test_one_is_killed(void **state)
+{
+	(void)state;
+	run_machine("exec sleep 30", "sleep 0.1; kill -9 $$");
+	ended(0, "vmm", SIGKILL, false);
+	ended(1, "qemu", SIGKILL, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +301,9 @@ int main(void)
 		cmocka_unit_test_setup(test_id, setup),
 		cmocka_unit_test_setup(test_words, setup),
 		cmocka_unit_test_setup(test_descriptors, setup),
+		cmocka_unit_test_setup(test_killed_is_seen_late, setup),
+		cmocka_unit_test_setup(test_does_not_follow, setup),
+		cmocka_unit_test_setup(test_one_is_killed, setup),
 	};
 	alarm(30);
 	return cmocka_run_group_tests_name("supervisor", tests, NULL, NULL);
